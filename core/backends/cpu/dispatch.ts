@@ -1,0 +1,71 @@
+/**
+ * The ABI between generated WebAssembly and the runtime that calls it.
+ *
+ * A module imports the one shared memory as `env.memory` and exports `run(args, start, end, local)`:
+ * - `args`: address of the dispatch's argument block: 32-bit words in the order of `Dispatch.args`;
+ * - `start`, `end`: the range of work units to do;
+ * - `local`: address of `localBytes` bytes that only the calling thread uses (16-byte aligned, undefined contents); a
+ *   module that needs none may declare three parameters only.
+ *
+ * Units are independent of each other and are given to threads in grains, in any order. What a unit computes never
+ * depends on who computes it, so results do not depend on the number of threads. Dispatches are separated by a barrier:
+ * a dispatch sees everything that those before it wrote.
+ */
+import type { CallKernel, Kernel } from '../../plan/kernel.ts'
+
+/** One 32-bit word of an argument block. Addresses and scalars are filled in at every run. */
+export type ArgWord =
+  | { readonly kind: 'int'; readonly value: number }
+  | { readonly kind: 'float'; readonly value: number }
+  /** Address of a plan buffer, plus bytes. */
+  | { readonly kind: 'buffer'; readonly buffer: number; readonly byteOffset: number }
+  /** Address of scratch made by `LowerContext.scratch`, plus bytes. */
+  | { readonly kind: 'scratch'; readonly scratch: number; readonly byteOffset: number }
+  /** `scalars[slot]` of the run, as a float32 or as an integer (`| 0`). */
+  | { readonly kind: 'scalar'; readonly slot: number; readonly type: 'f32' | 'i32' }
+
+export const int = (value: number): ArgWord => ({ kind: 'int', value })
+export const float = (value: number): ArgWord => ({ kind: 'float', value })
+export const buffer = (index: number, byteOffset = 0): ArgWord => ({
+  kind: 'buffer',
+  buffer: index,
+  byteOffset,
+})
+export const scratch = (index: number, byteOffset = 0): ArgWord => ({
+  kind: 'scratch',
+  scratch: index,
+  byteOffset,
+})
+export const scalarSlot = (slot: number, type: 'f32' | 'i32'): ArgWord => ({ kind: 'scalar', slot, type })
+
+/** One call of a compiled module over all its units. */
+export interface Dispatch {
+  /** Names the code: equal keys mean equal modules. Must hold everything `emit` depends on, features included. */
+  readonly codeKey: string
+  /** The module's bytes; called once per codeKey and process. */
+  emit(): Uint8Array<ArrayBuffer>
+  readonly args: readonly ArgWord[]
+  /** Number of work units, from 0 up. */
+  readonly units: number
+  /** Units that a thread takes at a time: large enough that taking them (~100 ns) does not show. */
+  readonly grain: number
+  /** Estimated nanoseconds of all units on one thread: decides whether waking other threads pays. */
+  readonly cost: number
+  /** Bytes of thread-local scratch (`local`). */
+  readonly localBytes?: number
+}
+
+/** What the engine can do; tests switch features off. */
+export interface CpuFeatures {
+  readonly relaxedSimd: boolean
+}
+
+/** What lowering a kernel may ask for. */
+export interface LowerContext {
+  readonly features: CpuFeatures
+  /** Reserves bytes (64-byte aligned, undefined contents) for the dispatches of this one kernel; gives a number for `scratch()`. */
+  scratch(bytes: number): number
+}
+
+/** Lowers one kind of kernel; throws one clear line for what it cannot do. */
+export type Lower<K extends Kernel = CallKernel> = (kernel: K, ctx: LowerContext) => Dispatch[]
