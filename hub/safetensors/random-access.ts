@@ -1,0 +1,56 @@
+import { SafetensorsError } from '../errors.ts'
+
+/**
+ * Bytes of a known length that can be read in ranges: memory, a Blob, an open file, later a remote file. A reader
+ * that is given one needs to know nothing else about where a model comes from.
+ */
+export interface RandomAccess {
+  /** For messages: a path, a URL, or `memory`. */
+  readonly name: string
+  /** Length in bytes. */
+  readonly size: number
+  /** `length` bytes from `offset`; possibly a view on the source itself, so not to be written to. */
+  read(offset: number, length: number): Promise<Uint8Array>
+  /** Fills `dest`, which may be a view on shared memory, with the bytes from `offset`. */
+  readInto(offset: number, dest: Uint8Array): Promise<void>
+  close(): Promise<void>
+}
+
+/** A whole file in memory. `read` hands out views, no copies. */
+export function memoryAccess(data: Uint8Array | ArrayBufferLike, name = 'memory'): RandomAccess {
+  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data)
+  const range = (offset: number, length: number) => {
+    checkRange(name, bytes.length, offset, length)
+    return bytes.subarray(offset, offset + length)
+  }
+  return {
+    name,
+    size: bytes.length,
+    read: async (offset, length) => range(offset, length),
+    readInto: async (offset, dest) => dest.set(range(offset, dest.length)),
+    close: async () => {},
+  }
+}
+
+/** A Blob, so also the File that a person chose in a page; only the ranges asked for come into memory. */
+export function blobAccess(blob: Blob, name = 'blob'): RandomAccess {
+  const read = async (offset: number, length: number) => {
+    checkRange(name, blob.size, offset, length)
+    return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer())
+  }
+  return {
+    name,
+    size: blob.size,
+    read,
+    readInto: async (offset, dest) => dest.set(await read(offset, dest.length)),
+    close: async () => {},
+  }
+}
+
+/** @throws SafetensorsError if the range reaches outside of `size` bytes. */
+export function checkRange(name: string, size: number, offset: number, length: number): void {
+  if (!(offset >= 0 && length >= 0 && offset + length <= size))
+    throw new SafetensorsError(
+      `[safetensors] ${name}: bytes ${offset} to ${offset + length} lie outside of its ${size}`,
+    )
+}

@@ -1,0 +1,140 @@
+import { quote, SafetensorsError } from '../errors.ts'
+import { type StoredTensor, toFloat32, toTypedArray } from './convert.ts'
+import { formatShape } from './dtype.ts'
+import { type Header, readHeader, type TensorInfo } from './header.ts'
+import { blobAccess, memoryAccess, type RandomAccess } from './random-access.ts'
+
+/** Named tensors that are read one at a time: one file, or a checkpoint of several. */
+export interface TensorReader {
+  /** For messages: where the tensors come from. */
+  readonly name: string
+  /** The text pairs of the header, `null` where it has none. Of a checkpoint in shards: those of the first shard. */
+  readonly metadata: Readonly<Record<string, string>> | null
+  /** Every tensor by name, in the order of the files. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>
+  /** @throws SafetensorsError if there is no such tensor. */
+  info(name: string): TensorInfo
+  /** A tensor with its bytes, which may be a view on the source. */
+  read(name: string): Promise<StoredTensor>
+  /** Reads the bytes of a tensor straight into `dest`, which has exactly their length and may be shared memory. */
+  readInto(name: string, dest: Uint8Array): Promise<void>
+  /** Reads a tensor as float32 (conversions: `toFloat32`), into `dest` if given, without a second copy in memory. */
+  readFloat32(name: string, dest?: Float32Array): Promise<Float32Array>
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Where to read from: a path (Node), a whole file in memory, a Blob or File, or anything that reads in ranges. */
+export type SafetensorsInput = string | Uint8Array | ArrayBufferLike | Blob | RandomAccess
+
+/**
+ * Opens a safetensors file and checks its header; tensors are read when they are asked for.
+ *
+ * ```ts
+ * await using file = await openSafetensors('model.safetensors')
+ * for (const { name, dtype, shape } of file.tensors.values()) console.log(name, dtype, shape)
+ * const weight = await file.readFloat32('embeddings.word_embeddings.weight')
+ * ```
+ *
+ * @throws SafetensorsError, one line that names the file, if it is missing or malformed.
+ */
+export async function openSafetensors(input: SafetensorsInput): Promise<TensorReader> {
+  const source = await toRandomAccess(input)
+  try {
+    return new SafetensorsFile(source, await readHeader(source))
+  } catch (error) {
+    await source.close()
+    throw error
+  }
+}
+
+async function toRandomAccess(input: SafetensorsInput): Promise<RandomAccess> {
+  if (typeof input === 'string') return (await import('./node-file.ts')).openFile(input)
+  if (input instanceof Blob) return blobAccess(input, 'name' in input ? String(input.name) : undefined)
+  if (input instanceof Uint8Array || input instanceof ArrayBuffer || isShared(input))
+    return memoryAccess(input)
+  return input
+}
+
+/** Pages that are not cross-origin isolated have no SharedArrayBuffer at all. */
+function isShared(input: object): input is SharedArrayBuffer {
+  return typeof SharedArrayBuffer !== 'undefined' && input instanceof SharedArrayBuffer
+}
+
+/** Converted in pieces of this many bytes, so that widening a large tensor takes little memory beside the result. */
+const CONVERT_BYTES = 4 * 1024 * 1024
+
+class SafetensorsFile implements TensorReader {
+  readonly name: string
+  readonly metadata: Header['metadata']
+  readonly tensors: Header['tensors']
+  readonly #source: RandomAccess
+
+  constructor(source: RandomAccess, header: Header) {
+    this.#source = source
+    this.name = source.name
+    this.metadata = header.metadata
+    this.tensors = header.tensors
+  }
+
+  info(name: string): TensorInfo {
+    return findTensor(this, name)
+  }
+
+  async read(name: string): Promise<StoredTensor> {
+    const { dtype, shape, offset, byteLength } = this.info(name)
+    return { name, dtype, shape, bytes: await this.#source.read(offset, byteLength) }
+  }
+
+  async readInto(name: string, dest: Uint8Array): Promise<void> {
+    const { dtype, shape, offset, byteLength } = this.info(name)
+    if (dest.length !== byteLength)
+      throw new SafetensorsError(
+        `[safetensors] tensor ${quote(name)}: ${dtype} ${formatShape(shape)} takes ${byteLength} bytes, the destination has ${dest.length}`,
+      )
+    await this.#source.readInto(offset, dest)
+  }
+
+  async readFloat32(name: string, dest?: Float32Array): Promise<Float32Array> {
+    const { dtype, shape, offset, byteLength } = this.info(name)
+    const length = shape.reduce((product, dim) => product * dim, 1)
+    if (dest && dest.length !== length)
+      throw new SafetensorsError(
+        `[safetensors] tensor ${quote(name)}: ${formatShape(shape)} has ${length} elements, the destination ${dest.length}`,
+      )
+    const out = dest ?? new Float32Array(length)
+    if (dtype === 'F32') {
+      await this.#source.readInto(offset, new Uint8Array(out.buffer, out.byteOffset, out.byteLength))
+      return out
+    }
+    for (let at = 0, done = 0; at < byteLength; ) {
+      const bytes = await this.#source.read(offset + at, Math.min(CONVERT_BYTES, byteLength - at))
+      const count = toTypedArray({ dtype, bytes }).length
+      toFloat32({ name, dtype, bytes }, out.subarray(done, done + count))
+      done += count
+      at += bytes.length
+    }
+    return out
+  }
+
+  close(): Promise<void> {
+    return this.#source.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** @throws SafetensorsError that says so, with the nearest names, if `reader` has no such tensor. */
+export function findTensor(reader: Pick<TensorReader, 'name' | 'tensors'>, name: string): TensorInfo {
+  const found = reader.tensors.get(name)
+  if (found) return found
+  const last = name.slice(name.lastIndexOf('.') + 1)
+  const names = [...reader.tensors.keys()]
+  const similar = names.filter((other) => other.endsWith(last)).slice(0, 3)
+  const hint = (similar.length ? similar : names.slice(0, 3)).map(quote).join(', ')
+  throw new SafetensorsError(
+    `[safetensors] ${reader.name}: no tensor ${quote(name)} among its ${names.length}${hint && ` (such as ${hint})`}`,
+  )
+}
