@@ -1,0 +1,2 @@
+import type { Outcome } from './tokenizers-case.ts'
+export async function* runChat(..._: unknown[]): AsyncIterable<Outcome> {}

@@ -1,0 +1,226 @@
+import type { WasmMemory } from './webassembly.ts'
+
+/** Start and end in UTF-16 units: `text.slice(start, end)`. */
+export type Offset = [start: number, end: number]
+
+/** What `Encoding` is made of; all numbers in the layout of `tokenization/wasm/src/pack.rs`. */
+interface Parts {
+  length: number
+  ids: Uint32Array
+  typeIds: Uint32Array
+  attentionMask: Uint32Array
+  /** special tokens mask, word ids, sequence ids, offsets; absent in an encoding without details. */
+  details: Uint32Array | undefined
+  tokenLengths: Uint32Array | undefined
+  tokenText: string
+  overflowing: Encoding[]
+}
+
+/** Stands for "none" among word and sequence ids. */
+const NONE = 0xffffffff
+
+/**
+ * What became of one text or pair. All lists have the length of `ids`; offsets count UTF-16 units of the text that
+ * the token comes from (of its word, where the input was split into words), and are [0, 0] for special tokens.
+ */
+export class Encoding {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  get length(): number {
+    return this.#parts.length
+  }
+
+  get ids(): number[] {
+    return plain(this.#parts.ids)
+  }
+
+  /** 0 for the first text, 1 for the second, as the model wants them told apart. */
+  get typeIds(): number[] {
+    return plain(this.#parts.typeIds)
+  }
+
+  /** 1 for tokens, 0 for padding. */
+  get attentionMask(): number[] {
+    return plain(this.#parts.attentionMask)
+  }
+
+  /** 1 for tokens that the tokenizer added. */
+  get specialTokensMask(): number[] {
+    return plain(this.#details(0, 1))
+  }
+
+  /** The word each token belongs to, counted in its own text; null for special tokens. */
+  get wordIds(): (number | null)[] {
+    return Array.from(this.#details(1, 1), orNull)
+  }
+
+  /** 0 for tokens of the first text, 1 for those of the second, null for special tokens. */
+  get sequenceIds(): (number | null)[] {
+    return Array.from(this.#details(2, 1), orNull)
+  }
+
+  get offsets(): Offset[] {
+    const flat = this.#details(3, 2)
+    return Array.from({ length: this.length }, (_, i): Offset => [flat[2 * i], flat[2 * i + 1]])
+  }
+
+  get tokens(): string[] {
+    const { tokenLengths, tokenText } = this.#parts
+    if (!tokenLengths) throw withoutDetails()
+    let end = 0
+    return Array.from(tokenLengths, (length) => tokenText.slice(end, (end += length)))
+  }
+
+  /** The windows that truncation cut off. */
+  get overflowing(): Encoding[] {
+    return this.#parts.overflowing
+  }
+
+  /** The token that covers UTF-16 unit `char` of a text; null where none does. */
+  charToToken(char: number, sequence = 0): number | null {
+    const sequences = this.#details(2, 1)
+    const offsets = this.#details(3, 2)
+    for (let i = 0; i < this.length; i++) {
+      if (sequences[i] === sequence && offsets[2 * i] <= char && char < offsets[2 * i + 1]) return i
+    }
+    return null
+  }
+
+  /** The place of a token in its text; null for special tokens. */
+  tokenToChars(token: number): Offset | null {
+    if (this.tokenToSequence(token) === null) return null
+    const offsets = this.#details(3, 2)
+    return [offsets[2 * token], offsets[2 * token + 1]]
+  }
+
+  tokenToWord(token: number): number | null {
+    return orNull(this.#details(1, 1)[this.#checked(token)])
+  }
+
+  tokenToSequence(token: number): number | null {
+    return orNull(this.#details(2, 1)[this.#checked(token)])
+  }
+
+  /** First token and the one behind the last of a word; null where it has none. */
+  wordToTokens(word: number, sequence = 0): Offset | null {
+    const words = this.#details(1, 1)
+    const sequences = this.#details(2, 1)
+    let found: Offset | null = null
+    for (let i = 0; i < this.length; i++) {
+      if (words[i] === word && sequences[i] === sequence) found = [found?.[0] ?? i, i + 1]
+    }
+    return found
+  }
+
+  wordToChars(word: number, sequence = 0): Offset | null {
+    const tokens = this.wordToTokens(word, sequence)
+    if (!tokens) return null
+    const offsets = this.#details(3, 2)
+    return [offsets[2 * tokens[0]], offsets[2 * tokens[1] - 1]]
+  }
+
+  charToWord(char: number, sequence = 0): number | null {
+    const token = this.charToToken(char, sequence)
+    return token === null ? null : this.tokenToWord(token)
+  }
+
+  toJSON(): object {
+    const { ids, tokens, typeIds, attentionMask, specialTokensMask, wordIds, sequenceIds, offsets } = this
+    const { overflowing } = this
+    return {
+      ids,
+      tokens,
+      typeIds,
+      attentionMask,
+      specialTokensMask,
+      wordIds,
+      sequenceIds,
+      offsets,
+      overflowing,
+    }
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    const { tokenLengths, overflowing } = this.#parts
+    const shown = tokenLengths ? this.tokens : this.ids
+    const list = shown.slice(0, 12).map((item) => JSON.stringify(item))
+    const rest = shown.length > 12 ? `, ... ${shown.length - 12} more` : ''
+    return `Encoding(${this.length}: ${list.join(', ')}${rest}${overflowing.length ? `, overflowing ${overflowing.length}` : ''})`
+  }
+
+  /** Section `index` of the details: the sections before it are one number a token, itself `width`. */
+  #details(index: number, width: number): Uint32Array {
+    const { details, length } = this.#parts
+    if (!details) throw withoutDetails()
+    return details.subarray(index * length, (index + width) * length)
+  }
+
+  #checked(token: number): number {
+    if (Number.isInteger(token) && token >= 0 && token < this.length) return token
+    throw new Error(`[Encoding] there is no token ${token}: the encoding has ${this.length}`)
+  }
+}
+
+function withoutDetails(): Error {
+  return new Error('[Encoding] made without details (idsOnly): encode again without that option')
+}
+
+function orNull(number: number): number | null {
+  return number === NONE ? null : number
+}
+
+function plain(numbers: Uint32Array): number[] {
+  const list = new Array<number>(numbers.length)
+  for (let i = 0; i < list.length; i++) list[i] = numbers[i]
+  return list
+}
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** Reads encodings off the engine's result buffer, in the layout of `tokenization/wasm/src/pack.rs`. */
+export class EncodingReader {
+  readonly #memory: WasmMemory
+  readonly #detailed: boolean
+  #position: number
+
+  constructor(memory: WasmMemory, position: number, detailed: boolean) {
+    this.#memory = memory
+    this.#position = position
+    this.#detailed = detailed
+  }
+
+  read(): Encoding {
+    const [length, overflowCount] = this.#numbers(2)
+    const numbers = this.#numbers(length * (this.#detailed ? 8 : 3))
+    const tokenLengths = this.#detailed ? this.#numbers(length) : undefined
+    const tokenText = this.#detailed ? this.#text() : ''
+    return new Encoding({
+      length,
+      ids: numbers.subarray(0, length),
+      typeIds: numbers.subarray(length, 2 * length),
+      attentionMask: numbers.subarray(2 * length, 3 * length),
+      details: this.#detailed ? numbers.subarray(3 * length) : undefined,
+      tokenLengths,
+      tokenText,
+      overflowing: Array.from({ length: overflowCount }, () => this.read()),
+    })
+  }
+
+  /** A copy: the result buffer is only valid until the next call. */
+  #numbers(count: number): Uint32Array {
+    const numbers = new Uint32Array(this.#memory.buffer, this.#position, count).slice()
+    this.#position += count * 4
+    return numbers
+  }
+
+  #text(): string {
+    const [bytes] = this.#numbers(1)
+    const text = decoder.decode(new Uint8Array(this.#memory.buffer, this.#position, bytes))
+    this.#position += Math.ceil(bytes / 4) * 4
+    return text
+  }
+}
