@@ -3,4 +3,12 @@
  * @module
  */
 export { HubError, InputError, SafetensorsError } from './errors.ts'
+export { TOKENIZER_FILES } from './model-files.ts'
+export {
+  type DownloadProgress,
+  download,
+  type HubOptions,
+  type ResolveOptions,
+  resolveModel,
+} from './resolve-model.ts'
 export * from './safetensors/index.ts'
