@@ -118,7 +118,7 @@ type Conversion = Pick<StoredTensor, 'name' | 'dtype' | 'bytes'>
  */
 export function toFloat32(tensor: Conversion, dest?: Float32Array): Float32Array {
   const { name, dtype, bytes } = tensor
-  if (dtype === 'C64' || dtype === 'F4' || dtype.startsWith('F6'))
+  if (dtype === 'C64' || dtype === 'F4' || dtype.startsWith('F6_'))
     return refuse(name, `${dtype} has no conversion to float32`)
   const source = toTypedArray(tensor)
   const out = destination(name, dest, source.length, (length) => new Float32Array(length))
