@@ -11,7 +11,7 @@ export type PlanBuffer =
   /** An intermediate: lives in the arena from step `firstUse` to step `lastUse` (inclusive). */
   | { readonly kind: 'temp'; readonly bytes: number; firstUse: number; lastUse: number }
   /** A State, an input or an evaluated root: bound at every run. */
-  | { readonly kind: 'external'; readonly bytes: number; readonly binding: number; readonly written: boolean }
+  | { readonly kind: 'external'; readonly bytes: number; readonly binding: number; written: boolean }
 
 /** Elements of a plan buffer as a loop sees them. `buffer` is -1 for an operand that is only addressed (`arange`). */
 export interface Operand {

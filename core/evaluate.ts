@@ -1,0 +1,240 @@
+/** Running what is pending: from values that somebody reads to buffers that hold them. */
+import { releaseDifferentiated } from './autograd.ts'
+import type { Backend, Binding, DeviceBuffer, DeviceName } from './backend.ts'
+import { debug, debugLevel } from './debug.ts'
+import { backendFor, backendNow, defaultBackend, defaultBackendNow, onShutdown } from './device.ts'
+import { dtypeInfo, type TypedArray } from './dtype.ts'
+import { deviceOf, type Node, type Storage, type Value } from './graph.ts'
+import { effectsDone, pendingEffects } from './ops/effects.ts'
+import { clearPlans, planFor } from './plan/cache.ts'
+import { type PendingGraph, pendingGraph } from './plan/graph-key.ts'
+import { rootBytes, trackRoot } from './roots.ts'
+import { numel } from './shape.ts'
+import { toDeviceLayout } from './state.ts'
+import type { Tensor } from './tensor.ts'
+
+/** Roots up to this size move to JavaScript's heap at once where the device is synchronous: nothing is left to free. */
+const HOST_ROOT_BYTES = 2 ** 20
+
+/** Which device the pending work belongs to: that of what is read, of its inputs, or of the pending effects. */
+function deviceOfWork(values: readonly Value[], effects: readonly Node[]): DeviceName | null {
+  for (const v of values) {
+    const d = deviceOf(v)
+    if (d) return d
+  }
+  for (const n of effects) if (n.state!.device ?? n.device) return n.state!.device ?? n.device
+  return null
+}
+
+/** Work in order: a plan starts when the one before has been queued on the device. Null while nothing waits. */
+let queue: Promise<void> | null = null
+
+interface Job {
+  graph: PendingGraph
+  backend: Backend
+  rootBuffers: DeviceBuffer[]
+  transient: DeviceBuffer[]
+  bindings: () => Binding[]
+  planned: ReturnType<typeof planFor>
+}
+
+/** Plans the pending graph and marks its results as computed; what is left is to run it. */
+function prepareJob(values: readonly Value[], backend: Backend): Job | null {
+  const effects = pendingEffects().filter(
+    (n) => (n.state!.device ?? n.device ?? backend.name) === backend.name,
+  )
+  const wanted = values.filter((v) => !v.storage)
+  if (wanted.length === 0 && effects.length === 0) return null
+  const graph = pendingGraph(wanted, effects, backend.name)
+  const planned = planFor(graph, backend)
+  const rootBuffers: DeviceBuffer[] = []
+  const transient: DeviceBuffer[] = []
+  // bound when the job runs: until then earlier jobs may still need a State's old contents
+  const bindings = () =>
+    graph.externals.map((e): Binding => {
+      if (e.kind === 'state') return e.state.bind(backend)
+      if (e.kind === 'root') return { buffer: rootBuffers[graph.roots.indexOf(e.value)], offset: 0 }
+      const storage = e.value.storage
+      if (storage?.kind === 'device') return { buffer: storage.buffer, offset: 0 }
+      if (storage?.kind !== 'host') throw new Error('[evaluate] an input lost its storage')
+      const data = toDeviceLayout(storage.data, e.value.dtype)
+      const buffer = backend.allocate(Math.max(4, data.byteLength))
+      transient.push(buffer)
+      backend.upload(buffer, 0, data)
+      return { buffer, offset: 0 }
+    })
+  for (const v of graph.roots) rootBuffers.push(backend.allocate(Math.max(4, deviceBytes(v))))
+  return { graph, backend, rootBuffers, transient, bindings, planned }
+}
+
+const deviceBytes = (v: Value): number => numel(v.shape) * dtypeInfo(v.dtype).deviceBytes
+
+/** After a job is queued: values get their storage, States their versions, graphs are let go. */
+function finishJob(job: Job): void {
+  const { graph, backend, rootBuffers } = job
+  for (const [i, v] of graph.roots.entries()) {
+    v.storage = trackRoot(v, { kind: 'device', backend, buffer: rootBuffers[i] })
+    v.keep = false
+  }
+  const done = new Set<Node>()
+  for (const node of graph.nodes) {
+    if (node.op.kind !== 'assign') continue
+    node.state!.written(node.version)
+    node.state!.device = backend.name
+    node.outputs[0].storage = { kind: 'state', state: node.state!, version: node.version }
+    done.add(node)
+  }
+  effectsDone(done)
+  releaseDifferentiated()
+  for (const v of graph.roots) if (!v.requiresGrad) v.node = null
+  for (const n of done) n.outputs[0].node = null
+}
+
+function report(job: Job, ms: number): void {
+  if (debugLevel() < 2) return
+  const { plan, executable, hit } = job.planned
+  debug(
+    2,
+    () =>
+      `plan: ${plan.kernels.length} kernels, arena ${executable.arenaBytes} bytes, ${ms.toFixed(2)} ms, cache ${hit ? 'hit' : 'miss'}`,
+  )
+}
+
+function release(job: Job): void {
+  for (const b of job.transient) job.backend.free(b)
+}
+
+function runNow(job: Job): void {
+  const start = performance.now()
+  job.planned.executable.runSync!(job.bindings(), job.graph.scalars)
+  release(job)
+  finishJob(job)
+  for (const v of job.graph.roots) moveToHost(v)
+  report(job, performance.now() - start)
+}
+
+/** Small results leave the device, so that evaluated handles never hold its memory. */
+function moveToHost(v: Value): void {
+  const storage = v.storage
+  if (storage?.kind !== 'device' || !storage.backend.downloadSync || deviceBytes(v) > HOST_ROOT_BYTES) return
+  const data = hostArray(v)
+  storage.backend.downloadSync(storage.buffer, 0, data.raw)
+  replaceStorage(v, data.finish())
+}
+
+function replaceStorage(v: Value, data: TypedArray): void {
+  const old = v.storage
+  v.storage = { kind: 'host', data }
+  if (old?.kind === 'device') rootBytes.release(old)
+}
+
+/** An array of the device's layout, and how it becomes one of the host's. */
+function hostArray(v: Value): { raw: TypedArray; finish: () => TypedArray } {
+  const n = numel(v.shape)
+  if (v.dtype === 'bool') {
+    const words = new Int32Array(n)
+    return { raw: words, finish: () => Uint8Array.from(words) }
+  }
+  const raw = new (dtypeInfo(v.dtype).hostArray)(n)
+  return { raw, finish: () => raw }
+}
+
+async function runQueued(job: Job): Promise<void> {
+  const start = performance.now()
+  const before = queue
+  finishJob(job)
+  const mine = (async () => {
+    await before
+    await job.planned.executable.run(job.bindings(), job.graph.scalars)
+    release(job)
+    report(job, performance.now() - start)
+  })()
+  queue = mine
+  try {
+    await mine
+  } finally {
+    if (queue === mine) queue = null
+  }
+}
+
+let lastTurn = performance.now()
+
+/** Lets the event loop turn now and then, so that signals and timers get their chance between plans. */
+async function breathe(): Promise<void> {
+  if (performance.now() - lastTurn < 50) return
+  await new Promise<void>((resolve) => setTimeout(resolve, 0))
+  lastTurn = performance.now()
+}
+
+/** Computes tensors (and all pending effects) without reading them. */
+export async function evaluate(...tensors: Tensor[]): Promise<void> {
+  const values = tensors.map((t) => t.value)
+  const bound = deviceOfWork(values, pendingEffects())
+  const backend = bound ? (backendNow(bound) ?? (await backendFor(bound))) : await defaultBackend()
+  const job = prepareJob(
+    tensors.map((t) => t.value),
+    backend,
+  )
+  if (!job) return
+  if (backend.synchronous) {
+    runNow(job)
+    await breathe()
+  } else await runQueued(job)
+}
+
+/** The same on the spot; throws where the device cannot be waited for. */
+export function evaluateSync(...tensors: Tensor[]): void {
+  const values = tensors.map((t) => t.value)
+  if (values.every((v) => v.storage)) return
+  const bound = deviceOfWork(values, pendingEffects())
+  const backend = bound ? backendNow(bound) : defaultBackendNow()
+  if (!backend?.synchronous)
+    throw new Error(
+      `[evaluateSync] ${bound ?? 'this device'} cannot be read without waiting: use await x.data()`,
+    )
+  const job = prepareJob(values, backend)
+  if (job) runNow(job)
+}
+
+/** A copy of the elements in host layout. */
+export async function readValue(t: Tensor): Promise<TypedArray> {
+  if (!t.value.storage) await evaluate(t)
+  const storage = t.value.storage!
+  if (storage.kind === 'host') return storage.data.slice()
+  const source = locate(t.value, storage)
+  const out = hostArray(t.value)
+  await queue
+  await source.backend.download(source.buffer, source.offset, out.raw)
+  const data = out.finish()
+  // what was read once is likely to be small and read again: it need not stay on the device
+  if (storage.kind === 'device' && deviceBytes(t.value) <= HOST_ROOT_BYTES)
+    replaceStorage(t.value, data.slice())
+  return data
+}
+
+export function readValueSync(t: Tensor): TypedArray {
+  evaluateSync(t)
+  const storage = t.value.storage!
+  if (storage.kind === 'host') return storage.data.slice()
+  const source = locate(t.value, storage)
+  if (!source.backend.downloadSync)
+    throw new Error(`[dataSync] ${source.backend.name} cannot be read without waiting: use await x.data()`)
+  const out = hostArray(t.value)
+  source.backend.downloadSync(source.buffer, source.offset, out.raw)
+  return out.finish()
+}
+
+function locate(
+  v: Value,
+  storage: Exclude<Storage, { kind: 'host' }>,
+): { backend: Backend; buffer: DeviceBuffer; offset: number } {
+  if (storage.kind === 'device') return { backend: storage.backend, buffer: storage.buffer, offset: 0 }
+  const { state } = storage
+  state.checkReadable(storage.version)
+  const backend = backendNow(state.device ?? 'cpu') ?? defaultBackendNow()
+  if (!backend)
+    throw new Error(`[data] ${state.name} of shape [${v.shape}] is on a device that was shut down`)
+  return { backend, ...state.bind(backend) }
+}
+
+onShutdown(clearPlans)

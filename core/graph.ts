@@ -1,0 +1,141 @@
+/** The lazy graph: nodes are recorded when an op is called and computed when somebody reads. */
+import type { Backend, DeviceBuffer, DeviceName } from './backend.ts'
+import { computeDType, type DType, type TypedArray } from './dtype.ts'
+import type { Attrs, AttrValue, Op } from './op.ts'
+import type { Shape } from './shape.ts'
+import type { State } from './state.ts'
+
+/** Elements on the host, owned by JavaScript's heap: inputs, and small evaluated roots on the CPU. */
+export interface HostStorage {
+  readonly kind: 'host'
+  readonly data: TypedArray
+}
+
+/** An evaluated root on a device; freed when the garbage collector finds it unreachable, or by `dispose`. */
+export interface DeviceStorage {
+  readonly kind: 'device'
+  readonly backend: Backend
+  readonly buffer: DeviceBuffer
+}
+
+/** One version of a State: valid until the State is written again. */
+export interface StateStorage {
+  readonly kind: 'state'
+  readonly state: State
+  readonly version: number
+}
+
+export type Storage = HostStorage | DeviceStorage | StateStorage
+
+let nextId = 1
+
+/** One output of a node, or a leaf (then `node` is null and there is a storage). */
+export class Value {
+  node: Node | null
+  readonly index: number
+  readonly shape: Shape
+  readonly dtype: DType
+  storage: Storage | null
+  requiresGrad: boolean
+  /** Set by `retain()` and by what is kept without asking: becomes a root of the next plan that computes it. */
+  keep = false
+  /** Gradient hooks, in order of registration. */
+  hooks: ((grad: unknown) => unknown)[] | null = null
+
+  constructor(shape: Shape, dtype: DType, node: Node | null, index: number, storage: Storage | null) {
+    this.shape = shape
+    this.dtype = dtype
+    this.node = node
+    this.index = index
+    this.storage = storage
+    this.requiresGrad = false
+  }
+}
+
+/** One use of an op. Creation order (`id`) is execution order. */
+export class Node {
+  readonly id: number
+  readonly op: Op
+  inputs: readonly Value[]
+  readonly attrs: Attrs
+  readonly scalars: readonly number[]
+  readonly outputs: readonly Value[]
+  /** Null while every input is unbound host data: such a node runs on the default device. */
+  readonly device: DeviceName | null
+  /** The State that an assign node writes, and the version it makes. */
+  readonly state: State | null
+  readonly version: number
+  /** Where the op was called, at debug level 1 and above. */
+  readonly where: string | null
+  /** True once `backward()` has gone through: its inputs are dropped after the next evaluation. */
+  differentiated = false
+  private signatureId = -1
+
+  constructor(init: {
+    op: Op
+    inputs: readonly Value[]
+    attrs: Attrs
+    scalars: readonly number[]
+    outputs: readonly { shape: Shape; dtype: DType }[]
+    device: DeviceName | null
+    state?: State
+    version?: number
+    where: string | null
+  }) {
+    this.id = nextId++
+    this.op = init.op
+    this.inputs = init.inputs
+    this.attrs = init.attrs
+    this.scalars = init.scalars
+    this.device = init.device
+    this.state = init.state ?? null
+    this.version = init.version ?? 0
+    this.where = init.where
+    this.outputs = init.outputs.map((o, i) => new Value(o.shape, o.dtype, this, i, null))
+  }
+
+  /** A small number, equal for nodes that differ only in their edges, scalar values and buffers. */
+  get signature(): number {
+    if (this.signatureId < 0) {
+      let key = this.op.name
+      for (const name in this.attrs) key += `;${name}=${attrKey(this.attrs[name])}`
+      for (const o of this.outputs) key += `|${o.dtype[0]}${o.dtype.length}:${o.shape.join()}`
+      this.signatureId = internSignature(key)
+    }
+    return this.signatureId
+  }
+}
+
+const attrKey = (v: AttrValue): string => (Array.isArray(v) ? `[${v.map(attrKey).join()}]` : String(v))
+
+const signatures = new Map<string, number>()
+let nextSignature = 1
+
+/** Bounded: when the table is full it starts anew with fresh numbers, which at worst makes plans miss once. */
+function internSignature(key: string): number {
+  let id = signatures.get(key)
+  if (id === undefined) {
+    if (signatures.size >= 65536) signatures.clear()
+    id = nextSignature++
+    signatures.set(key, id)
+  }
+  return id
+}
+
+/** Leaf signatures share the numbering of node signatures. */
+export const leafSignature = (shape: Shape, dtype: DType): number =>
+  internSignature(`leaf|${dtype}:${shape.join()}`)
+
+export const hostValue = (data: TypedArray, shape: Shape, dtype: DType): Value =>
+  new Value(shape, dtype, null, 0, { kind: 'host', data })
+
+/** The device a value is bound to, or null where it may be used on any. */
+export function deviceOf(v: Value): DeviceName | null {
+  if (v.storage?.kind === 'device') return v.storage.backend.name
+  if (v.storage?.kind === 'state') return v.storage.state.device
+  if (v.storage?.kind === 'host') return null
+  return v.node?.device ?? null
+}
+
+export const scalarKindOf = (dtype: DType): 'f32' | 'i32' =>
+  computeDType(dtype) === 'float32' ? 'f32' : 'i32'

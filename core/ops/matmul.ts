@@ -1,0 +1,102 @@
+/** Matrix products: one kernel that takes any strided views, so transposes and broadcast batches cost nothing. */
+import type { CallOp } from '../op.ts'
+import { broadcastShapes, formatShape, type Shape } from '../shape.ts'
+import { record, Tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
+import { method } from './define.ts'
+import { expand, reshape, sumTo, transpose } from './views.ts'
+
+const matmulOp: CallOp = {
+  kind: 'call',
+  name: 'matmul',
+  call: 'matmul',
+  strided: [0, 1],
+  scalarTypes: () => [],
+  grad: ({ dy, inputs: [a, b, bias], needs }) => [
+    needs[0] ? product(dy, transpose(b, -1, -2)) : null,
+    needs[1] ? product(transpose(a, -1, -2), dy) : null,
+    ...(bias ? [needs[2] ? sumTo(dy, bias.shape) : null] : []),
+  ],
+}
+
+/** [B..., M, K] x [B..., K, N] with equal batch sizes (at most 3 dimensions after merging). */
+function product(a: Tensor, b: Tensor, bias?: Tensor): Tensor {
+  const shape = [...a.shape.slice(0, -1), b.shape.at(-1)!]
+  const inputs = bias ? [a, b, bias] : [a, b]
+  const node = record(
+    matmulOp,
+    inputs.map((t) => t.value),
+    { bias: bias !== undefined },
+    [],
+    [{ shape, dtype: 'float32' }],
+  )
+  return new Tensor(node.outputs[0])
+}
+
+function checkInner(a: Shape, b: Shape): void {
+  const k = a[a.length - 1]
+  const other = b.length === 1 ? b[0] : b[b.length - 2]
+  if (k !== other)
+    throw new RangeError(
+      `[matmul] shapes ${formatShape(a)} and ${formatShape(b)} do not align: ${k} != ${other} (dim ${a.length - 1} of a, dim ${Math.max(0, b.length - 2)} of b)`,
+    )
+}
+
+/**
+ * Matrix product in the manner of `torch.matmul`: vectors are promoted to matrices and squeezed again, batch dimensions
+ * broadcast. `b` may be kept in float16 or bfloat16; the result is float32.
+ * @throws RangeError when the inner sizes differ
+ */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  if (a.ndim === 0 || b.ndim === 0)
+    throw new RangeError('[matmul] needs at least one dimension on both sides: use mul')
+  checkInner(a.shape, b.shape)
+  const left = a.ndim === 1 ? reshape(a, [1, ...a.shape]) : a
+  const right = b.ndim === 1 ? reshape(b, [...b.shape, 1]) : b
+  const out = batched(widened(left), right)
+  const shape = [...out.shape]
+  if (b.ndim === 1) shape.splice(-1, 1)
+  if (a.ndim === 1) shape.splice(b.ndim === 1 ? -1 : -2, 1)
+  return reshape(out, shape)
+}
+
+const widened = (x: Tensor): Tensor => (x.dtype === 'float32' ? x : cast(x, 'float32'))
+
+function batched(a: Tensor, right: Tensor): Tensor {
+  const b = right.dtype === 'float16' || right.dtype === 'bfloat16' ? right : widened(right)
+  // rows of all batches meet one matrix: a single tall product
+  if (b.ndim === 2)
+    return reshape(product(reshape(a, [-1, a.shape.at(-1)!]), b), [...a.shape.slice(0, -1), b.shape[1]])
+  const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2))
+  const x = expand(a, [...batch, ...a.shape.slice(-2)])
+  const y = expand(b, [...batch, ...b.shape.slice(-2)])
+  if (batch.length <= 3) return product(x, y)
+  const merged = batch.reduce((p, s) => p * s, 1)
+  const out = product(reshape(x, [merged, ...x.shape.slice(-2)]), reshape(y, [merged, ...y.shape.slice(-2)]))
+  return reshape(out, [...batch, ...out.shape.slice(-2)])
+}
+
+/**
+ * x W^T + b: what `nn.Linear` computes. x: [..., in], weight: [out, in] (float32, float16 or bfloat16), bias: [out].
+ * Gives [..., out].
+ */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
+  if (x.shape.at(-1) !== weight.shape[1])
+    throw new RangeError(
+      `[linear] input ${formatShape(x.shape)} does not fit weight ${formatShape(weight.shape)}: ${x.shape.at(-1)} != ${weight.shape[1]} (last dim of input, dim 1 of weight)`,
+    )
+  return affine(x, transpose(weight, 0, 1), bias)
+}
+
+/** x W + b with W [in, out]: GPT-2's Conv1D. Gives [..., out]. */
+export function affine(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
+  const rows = reshape(widened(x), [-1, x.shape.at(-1)!])
+  return reshape(product(rows, weight, bias ?? undefined), [...x.shape.slice(0, -1), weight.shape[1]])
+}
+
+declare module '../tensor.ts' {
+  interface Tensor {
+    matmul(other: Tensor): Tensor
+  }
+}
+method('matmul', matmul)

@@ -1,0 +1,180 @@
+/** Building one loop kernel: operands seen through chains of views, and the merging of dimensions that lie side by side. */
+import type { DType } from '../dtype.ts'
+import { address, type Expr, load, scalar } from '../expr.ts'
+import type { Node, Value } from '../graph.ts'
+import { scalarType, type ViewOp } from '../op.ts'
+import { type Shape, sameShape } from '../shape.ts'
+import { contiguousView, expandView, type View } from '../view.ts'
+import type { KernelScalar, Operand } from './kernel.ts'
+
+/** How the loop's index reaches a value: views to apply, from the value outwards. Null is the loop itself. */
+export interface Link {
+  readonly apply: (view: View) => View | null
+  /** What to put into memory where `apply` fails: then it starts from a contiguous tensor, and cannot. */
+  readonly source: Value
+  readonly next: Link | null
+}
+
+/** Thrown where a kernel cannot be built unless a value is stored first; planning starts again with it. */
+export class NeedsStorage {
+  readonly value: Value
+  constructor(value: Value) {
+    this.value = value
+  }
+}
+
+export interface Place {
+  readonly buffer: number
+  readonly dtype: DType
+}
+
+export interface LoopContext {
+  /** The buffer of a value that is in memory by now, or null. */
+  place(value: Value): Place | null
+  /** Slot number of the first scalar of a node. */
+  slotOf(node: Node): number
+}
+
+interface LoopOperand {
+  readonly buffer: number
+  readonly dtype: DType
+  readonly view: View
+}
+
+/** Collects operands, scalars and expressions of one kernel. */
+export class LoopBuilder {
+  readonly loads: LoopOperand[] = []
+  readonly scalars: KernelScalar[] = []
+  readonly labels: string[] = []
+  private readonly context: LoopContext
+  private readonly memo = new Map<Value, Map<Link | null, Expr>>()
+  private readonly operands = new Map<string, number>()
+  private readonly slots = new Map<string, number>()
+
+  constructor(context: LoopContext) {
+    this.context = context
+  }
+
+  /** The expression of one element of `value` at the loop's index. */
+  build(value: Value, chain: Link | null): Expr {
+    let known = this.memo.get(value)
+    if (!known) this.memo.set(value, (known = new Map()))
+    let expr = known.get(chain)
+    if (!expr) {
+      expr = this.make(value, chain)
+      known.set(chain, expr)
+    }
+    return expr
+  }
+
+  private make(value: Value, chain: Link | null): Expr {
+    const place = this.context.place(value)
+    if (place)
+      return load(this.operand(place.buffer, place.dtype, seen(value.shape, chain)), scalarType(value.dtype))
+    const node = value.node!
+    const op = node.op
+    if (op.kind === 'view') {
+      const source = node.inputs[0]
+      const apply = (view: View) => (op as ViewOp).apply(view, node.attrs, value.shape)
+      return this.build(source, { apply, source, next: chain })
+    }
+    this.labels.push(op.name)
+    if (op.kind === 'iota') return address(this.operand(-1, 'int32', seen(value.shape, chain)))
+    if (op.kind !== 'map') throw new Error(`[plan] ${op.name} is used before it was computed`)
+    const args = node.inputs.map((input) => this.build(input, this.stretched(input, value.shape, chain)))
+    return op.expr(
+      args,
+      (i, type) => scalar(this.slot(this.context.slotOf(node) + i, type), type),
+      node.attrs,
+    )
+  }
+
+  private stretched(input: Value, shape: Shape, chain: Link | null): Link | null {
+    if (sameShape(input.shape, shape)) return chain
+    return { apply: (view) => expandView(view, shape), source: input, next: chain }
+  }
+
+  operand(buffer: number, dtype: DType, view: View): number {
+    const key = `${buffer}:${dtype}:${view.offset}:${view.strides.join()}`
+    let at = this.operands.get(key)
+    if (at === undefined) {
+      at = this.loads.push({ buffer, dtype, view }) - 1
+      this.operands.set(key, at)
+    }
+    return at
+  }
+
+  private slot(slot: number, type: 'f32' | 'i32'): number {
+    const key = `${slot}${type}`
+    let at = this.slots.get(key)
+    if (at === undefined) {
+      at = this.scalars.push({ slot, type }) - 1
+      this.slots.set(key, at)
+    }
+    return at
+  }
+
+  get label(): string {
+    return this.labels.reverse().join('+') || 'copy'
+  }
+}
+
+function seen(shape: Shape, chain: Link | null): View {
+  let view: View | null = contiguousView(shape)
+  for (let link = chain; link; link = link.next) {
+    view = link.apply(view)
+    if (!view) throw new NeedsStorage(link.source)
+  }
+  return view
+}
+
+/** Loop dimensions after merging neighbours and dropping sizes of 1. `groups` keeps kept and reduced dimensions apart. */
+export interface Collapsed {
+  readonly shape: number[]
+  readonly operands: { offset: number; strides: number[] }[]
+  /** How many dimensions each group has now. */
+  readonly ranks: number[]
+}
+
+/** Merges dimension d into d + 1 where every operand steps over both evenly. At least one dimension stays in each group. */
+export function collapse(
+  shape: Shape,
+  views: readonly View[],
+  groups: readonly (readonly number[])[],
+): Collapsed {
+  const outShape: number[] = []
+  const strides: number[][] = views.map(() => [])
+  const ranks: number[] = []
+  for (const dims of groups) {
+    const start = outShape.length
+    for (const d of dims) {
+      if (shape[d] === 1) continue
+      const last = outShape.length - 1
+      const merges = last >= start && views.every((v, i) => strides[i][last] === v.strides[d] * shape[d])
+      if (merges) {
+        outShape[last] *= shape[d]
+        for (const [i, v] of views.entries()) strides[i][last] = v.strides[d]
+      } else {
+        outShape.push(shape[d])
+        for (const [i, v] of views.entries()) strides[i].push(v.strides[d])
+      }
+    }
+    if (outShape.length === start) {
+      outShape.push(1)
+      for (const s of strides) s.push(0)
+    }
+    ranks.push(outShape.length - start)
+  }
+  return {
+    shape: outShape,
+    operands: views.map((v, i) => ({ offset: v.offset, strides: strides[i] })),
+    ranks,
+  }
+}
+
+export const toOperand = (o: LoopOperand, at: { offset: number; strides: number[] }): Operand => ({
+  buffer: o.buffer,
+  dtype: o.dtype,
+  offset: at.offset,
+  strides: at.strides,
+})
