@@ -1,0 +1,268 @@
+/**
+ * The general matrix product after Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", 2008): pack
+ * both operands into panels, then compute tiles of the result whose panels fit the second-level cache.
+ */
+import type { DType } from '../../../dtype.ts'
+import { I32, ModuleBuilder } from '../assembler.ts'
+import { type ArgWord, type Dispatch, type LowerContext, scratch } from '../dispatch.ts'
+import { argumentBlock, bytesOf, ceilDiv, operandAddress } from './arguments.ts'
+import { batchFields, batchLayout, batchOffset } from './batches.ts'
+import { emitPackPanel, PANEL_A, PANEL_B } from './matmul-pack.ts'
+import type { MatmulProblem } from './matmul-problem.ts'
+import { emitTile, kBlockOf, TILE_SCRATCH } from './matmul-tile.ts'
+
+/** A tile: its panels of a (147 KiB at K = 384) and of b fit the second-level cache. */
+const TILE_ROWS = 16 * PANEL_A
+const TILE_COLUMNS = 8 * PANEL_B
+/** Bytes of packed panels of one operand at a time; larger products are cut along N, M or the batch. */
+const LARGEST_PACKED = 16 << 20
+
+const packBlock = argumentBlock({
+  from: 'i32',
+  to: 'i32',
+  rows: 'i32',
+  rowStride: 'i32',
+  kStride: 'i32',
+  k: 'i32',
+  kBlock: 'i32',
+  panels: 'i32',
+  firstBatch: 'i32',
+  ...batchFields,
+})
+
+const tileBlock = argumentBlock({
+  a: 'i32',
+  b: 'i32',
+  c: 'i32',
+  bias: 'i32',
+  m: 'i32',
+  n: 'i32',
+  k: 'i32',
+  kBlock: 'i32',
+  cStride: 'i32',
+  batchStrideA: 'i32',
+  batchStrideB: 'i32',
+  batchStrideC: 'i32',
+  tilesN: 'i32',
+  tilesPerBatch: 'i32',
+  tileColumns: 'i32',
+})
+
+/** Unit: one panel of one batch. */
+function emitPack(width: 6 | 8, dtype: DType): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder()
+  const pack = emitPackPanel(module, width, dtype)
+  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+    const p = packBlock.read(f, args)
+    f.for(start, end, 1, (unit) => {
+      const batch = f.let(unit.divU(p.panels))
+      const panel = f.let(unit.remU(p.panels))
+      const from = f.let(
+        p.from.add(batchOffset(f, p, batch.add(p.firstBatch))).add(panel.mul(width).mul(p.rowStride)),
+      )
+      const to = f.let(
+        p.to.add(
+          batch
+            .mul(p.panels)
+            .mul(p.k)
+            .mul(width * 4),
+        ),
+      )
+      const rows = f.let(p.rows.sub(panel.mul(width)).minS(I32.const(width)))
+      f.for(0, p.k, p.kBlock, (k0) => {
+        const length = f.let(p.kBlock.minS(p.k.sub(k0)))
+        const at = to.add(
+          k0
+            .mul(p.panels)
+            .add(panel.mul(length))
+            .mul(width * 4),
+        )
+        f.call(pack, at, from.add(k0.mul(p.kStride)), p.rowStride, p.kStride, rows, length)
+      })
+    })
+  })
+  return module.bytes()
+}
+
+/** Unit: one tile of one batch. */
+function emitTiles(relaxedSimd: boolean): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder({ relaxedSimd })
+  const tile = emitTile(module)
+  module.function(
+    'run',
+    { args: I32, start: I32, end: I32, local: I32 },
+    (f, { args, start, end, local }) => {
+      const p = tileBlock.read(f, args)
+      f.memoryFill(local, 0, PANEL_B * 4)
+      const panelsA = f.let(p.m.add(PANEL_A - 1).divU(PANEL_A))
+      const panelsB = f.let(p.n.add(PANEL_B - 1).divU(PANEL_B))
+      f.for(start, end, 1, (unit) => {
+        const batch = f.let(unit.divU(p.tilesPerBatch))
+        const inBatch = f.let(unit.remU(p.tilesPerBatch))
+        const row = f.let(inBatch.divU(p.tilesN).mul(TILE_ROWS))
+        const column = f.let(inBatch.remU(p.tilesN).mul(p.tileColumns))
+        f.call(
+          tile,
+          p.a.add(batch.mul(p.batchStrideA)),
+          p.b.add(batch.mul(p.batchStrideB)),
+          panelsA,
+          panelsB,
+          row.divU(PANEL_A),
+          column.divU(PANEL_B),
+          f.let(p.m.sub(row).minS(I32.const(TILE_ROWS))),
+          f.let(p.tileColumns.minS(p.n.sub(column))),
+          p.k,
+          p.kBlock,
+          p.c.add(batch.mul(p.batchStrideC)).add(row.mul(p.cStride)).add(column.shl(2)),
+          p.cStride,
+          p.bias.select<I32>(p.bias.add(column.shl(2)), I32.const(0)),
+          local,
+        )
+      })
+    },
+  )
+  return module.bytes()
+}
+
+const shifted = (word: ArgWord, bytes: number): ArgWord =>
+  word.kind === 'buffer' || word.kind === 'scratch' ? { ...word, byteOffset: word.byteOffset + bytes } : word
+
+interface PackRange {
+  readonly operand: 'a' | 'b'
+  readonly first: number
+  readonly rows: number
+  readonly firstBatch: number
+  readonly batches: number
+  readonly to: ArgWord
+}
+
+function packDispatch(p: MatmulProblem, range: PackRange): Dispatch {
+  const isA = range.operand === 'a'
+  const o = isA ? p.a : p.b
+  const width = isA ? PANEL_A : PANEL_B
+  const bytes = bytesOf(o)
+  const [rowStride, kStride] = isA ? o.strides.slice(-2) : o.strides.slice(-2).reverse()
+  const panels = ceilDiv(range.rows, width)
+  const panelCost = (p.k * width * bytes) / 8
+  return {
+    codeKey: `matmul.pack${width}.${o.dtype}`,
+    emit: () => emitPack(width, o.dtype),
+    args: packBlock.words({
+      from: shifted(operandAddress(o), range.first * rowStride * bytes),
+      to: range.to,
+      rows: range.rows,
+      rowStride: rowStride * bytes,
+      kStride: kStride * bytes,
+      k: p.k,
+      kBlock: kBlockOf(p.k),
+      panels,
+      firstBatch: range.firstBatch,
+      ...batchLayout(o),
+    }),
+    units: range.batches * panels,
+    grain: Math.max(1, Math.round(2000 / (panelCost + 1))),
+    cost: range.batches * panels * panelCost,
+  }
+}
+
+/** Ranges of at most `size` that cover 0 to `total`. */
+function* blocks(total: number, size: number): Generator<{ first: number; count: number }> {
+  for (let first = 0; first < total; first += size) yield { first, count: Math.min(size, total - first) }
+}
+
+const isBroadcast = (p: MatmulProblem) => p.b.strides.slice(0, -2).every((stride) => stride === 0)
+
+export function lowerPacked(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
+  const rowBytes = Math.max(1, p.k) * 4
+  const fit = (rows: number, multiple: number) =>
+    Math.max(multiple, Math.floor(LARGEST_PACKED / rowBytes / multiple) * multiple) >= rows
+      ? rows
+      : Math.max(multiple, Math.floor(LARGEST_PACKED / rowBytes / multiple) * multiple)
+  const rowsAtATime = fit(p.m, TILE_ROWS)
+  const columnsAtATime = fit(p.n, 4 * TILE_COLUMNS)
+  const packedA = ceilDiv(rowsAtATime, PANEL_A) * PANEL_A * rowBytes
+  const packedB = ceilDiv(columnsAtATime, PANEL_B) * PANEL_B * rowBytes
+  const sharedB = isBroadcast(p)
+  const batchesAtATime = Math.min(
+    p.batches,
+    Math.max(1, Math.floor(LARGEST_PACKED / Math.max(packedA, packedB))),
+  )
+  const scratchA = ctx.scratch(packedA * batchesAtATime)
+  const scratchB = ctx.scratch(packedB * (sharedB ? 1 : batchesAtATime))
+
+  const dispatches: Dispatch[] = []
+  for (const batch of blocks(p.batches, batchesAtATime)) {
+    for (const rows of blocks(p.m, rowsAtATime)) {
+      const range = { firstBatch: batch.first, batches: batch.count }
+      dispatches.push(
+        packDispatch(p, {
+          ...range,
+          operand: 'a',
+          first: rows.first,
+          rows: rows.count,
+          to: scratch(scratchA),
+        }),
+      )
+      for (const columns of blocks(p.n, columnsAtATime)) {
+        const rangeB = sharedB ? { firstBatch: 0, batches: 1 } : range
+        const whole = {
+          operand: 'b',
+          first: columns.first,
+          rows: columns.count,
+          to: scratch(scratchB),
+        } as const
+        dispatches.push(packDispatch(p, { ...rangeB, ...whole }))
+        const from = { a: scratch(scratchA), b: scratch(scratchB), sharedB }
+        dispatches.push(tilesDispatch(p, ctx, batch, rows, columns, from))
+      }
+    }
+  }
+  return dispatches
+}
+
+interface Range {
+  readonly first: number
+  readonly count: number
+}
+
+function tilesDispatch(
+  p: MatmulProblem,
+  ctx: LowerContext,
+  batch: Range,
+  rows: Range,
+  columns: Range,
+  packed: { a: ArgWord; b: ArgWord; sharedB: boolean },
+): Dispatch {
+  const { relaxedSimd } = ctx.features
+  const tilesM = ceilDiv(rows.count, TILE_ROWS)
+  // few rows: narrower tiles, so that there are units for every thread
+  const wanted = Math.floor((columns.count * tilesM * batch.count) / 16 / PANEL_B) * PANEL_B
+  const tileColumns = Math.min(TILE_COLUMNS, Math.max(2 * PANEL_B, wanted))
+  const tilesN = ceilDiv(columns.count, tileColumns)
+  const cAt = (batch.first * p.m * p.n + rows.first * p.n + columns.first) * 4
+  return {
+    codeKey: `matmul.tiles.${relaxedSimd}`,
+    emit: () => emitTiles(relaxedSimd),
+    args: tileBlock.words({
+      a: packed.a,
+      b: packed.b,
+      c: shifted(operandAddress(p.c), cAt),
+      bias: p.bias ? shifted(operandAddress(p.bias), columns.first * 4) : 0,
+      m: rows.count,
+      n: columns.count,
+      k: p.k,
+      kBlock: kBlockOf(p.k),
+      cStride: p.n * 4,
+      batchStrideA: ceilDiv(rows.count, PANEL_A) * PANEL_A * p.k * 4,
+      batchStrideB: packed.sharedB ? 0 : ceilDiv(columns.count, PANEL_B) * PANEL_B * p.k * 4,
+      batchStrideC: p.m * p.n * 4,
+      tilesN,
+      tilesPerBatch: tilesM * tilesN,
+      tileColumns,
+    }),
+    units: batch.count * tilesM * tilesN,
+    grain: 1,
+    cost: (2 * batch.count * rows.count * columns.count * p.k) / 50,
+    localBytes: TILE_SCRATCH,
+  }
+}

@@ -1,0 +1,52 @@
+import type { DType } from '../../../dtype.ts'
+import type { FunctionBuilder, I32 } from '../assembler.ts'
+import { argumentBlock } from './arguments.ts'
+import { batchFields, batchOffset } from './batches.ts'
+
+/** What the code of a product with few rows depends on. */
+export interface FewRowsCode {
+  readonly rows: number
+  readonly dtype: DType
+  readonly relaxedSimd: boolean
+  readonly bias: boolean
+}
+
+export const fewRowsBlock = argumentBlock({
+  x: 'i32',
+  w: 'i32',
+  y: 'i32',
+  bias: 'i32',
+  columns: 'i32',
+  k: 'i32',
+  blocks: 'i32',
+  ...batchFields,
+  xRowStride: 'i32',
+  xStride: 'i32',
+  wColumnStride: 'i32',
+  wStride: 'i32',
+  yRowStride: 'i32',
+  yColumnStride: 'i32',
+  yBatchStride: 'i32',
+  biasRowStride: 'i32',
+  biasColumnStride: 'i32',
+  xSize1: 'i32',
+  xSize2: 'i32',
+  xStride0: 'i32',
+  xStride1: 'i32',
+  xStride2: 'i32',
+})
+export type FewRowsParameters = ReturnType<typeof fewRowsBlock.read>
+
+/** Columns of the result in a unit. */
+export const INNER_COLUMNS = 16
+export const OUTER_COLUMNS = 128
+
+/** Where x, w and y are for batch number `batch`. */
+export function fewRowsAddresses(f: FunctionBuilder, p: FewRowsParameters, batch: I32) {
+  const { xSize1: size1, xSize2: size2, xStride0: stride0, xStride1: stride1, xStride2: stride2 } = p
+  return {
+    x: f.let(p.x.add(batchOffset(f, { size1, size2, stride0, stride1, stride2 }, batch))),
+    w: f.let(p.w.add(batchOffset(f, p, batch))),
+    y: f.let(p.y.add(batch.mul(p.yBatchStride))),
+  }
+}

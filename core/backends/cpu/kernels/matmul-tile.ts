@@ -1,0 +1,125 @@
+import { type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+import { emitMicroKernel } from './matmul-microkernel.ts'
+import { PANEL_A, PANEL_B } from './matmul-pack.ts'
+
+/** Bytes of thread-local scratch that `tile` uses: eight zeros, and a 6x8 tile for the edges. */
+export const TILE_SCRATCH = PANEL_B * 4 + PANEL_A * PANEL_B * 4
+const EDGE_TILE = PANEL_B * 4
+
+/** Blocks of K whose panels (6 and 8 rows) stay in the first-level cache beside each other. */
+const LARGEST_K_BLOCK = 384
+
+/** Even blocks of K, whole steps of the unrolled micro-kernel. The order of the sum follows from K alone. */
+export const kBlockOf = (k: number): number => {
+  const blocks = Math.max(1, Math.ceil(k / LARGEST_K_BLOCK))
+  return Math.max(4, Math.ceil(k / blocks / 4) * 4)
+}
+
+/**
+ * `tile(a, b, panelsA, panelsB, firstA, firstB, rows, columns, k, kBlock, c, cStride, bias, local)`: rows x columns of the result from
+ * packed operands, laid out [block of K][panel][k][6 or 8]; `panelsA`, `panelsB`: panels in a block; `firstA`, `firstB`:
+ * the tile's first ones. `bias` (of the first column) is 0 where there is none. The first 32 bytes of `local` are zero.
+ */
+export function emitTile(module: ModuleBuilder): FunctionHandle {
+  const micro = emitMicroKernel(module)
+
+  // An edge tile is computed whole in scratch; only the part that exists is read and written.
+  const edgeParameters = {
+    a: I32,
+    b: I32,
+    k: I32,
+    from: I32,
+    fromStride: I32,
+    to: I32,
+    toStride: I32,
+    rows: I32,
+    columns: I32,
+    scratch: I32,
+  }
+  const edge = module.function(null, edgeParameters, (f, p) => {
+    const stride = PANEL_B * 4
+    const copy = (to: I32, toStride: I32 | number, from: I32, fromStride: I32 | number) =>
+      f.for(0, p.rows, 1, (r) =>
+        f.for(0, p.columns, 1, (c) => {
+          const source = from.add(r.mul(fromStride)).add(c.shl(2))
+          f.storeF32(to.add(r.mul(toStride)).add(c.shl(2)), source.loadF32())
+        }),
+      )
+    copy(p.scratch, stride, p.from, p.fromStride)
+    f.call(micro, p.a, p.b, p.k, p.scratch, I32.const(stride), p.scratch, I32.const(stride))
+    copy(p.to, p.toStride, p.scratch, stride)
+  })
+
+  const parameters = {
+    a: I32,
+    b: I32,
+    panelsA: I32,
+    panelsB: I32,
+    firstA: I32,
+    firstB: I32,
+    rows: I32,
+    columns: I32,
+    k: I32,
+    kBlock: I32,
+    c: I32,
+    cStride: I32,
+    bias: I32,
+    local: I32,
+  }
+  return module.function(null, parameters, (f, p) => {
+    const k0 = f.let(I32.const(0))
+    f.loop((nextBlock) => {
+      const length = f.let(p.kBlock.minS(p.k.sub(k0)))
+      const stepA = f.let(length.mul(PANEL_A * 4))
+      const stepB = f.let(length.mul(PANEL_B * 4))
+      const blockA = f.let(p.a.add(k0.mul(p.panelsA).mul(PANEL_A * 4)).add(stepA.mul(p.firstA)))
+      const b = f.let(p.b.add(k0.mul(p.panelsB).mul(PANEL_B * 4)).add(stepB.mul(p.firstB)))
+      const from = f.local(I32)
+      const fromStride = f.local(I32)
+      f.for(0, p.columns, PANEL_B, (column) => {
+        const a = f.let(blockA)
+        const to = f.let(p.c.add(column.shl(2)))
+        f.for(0, p.rows, PANEL_A, (row) => {
+          f.if(
+            k0.ne(0),
+            () => {
+              from.set(to)
+              fromStride.set(p.cStride)
+            },
+            () => {
+              from.set(p.bias.select<I32>(p.bias.add(column.shl(2)), p.local))
+              fromStride.set(0)
+            },
+          )
+          const rows = f.let(p.rows.sub(row))
+          const columns = f.let(p.columns.sub(column))
+          f.if(
+            rows.geS(PANEL_A).and(columns.geS(PANEL_B)),
+            () => f.call(micro, a, b, length, from, fromStride, to, p.cStride),
+            () => {
+              const scratch = p.local.add(EDGE_TILE)
+              f.call(
+                edge,
+                a,
+                b,
+                length,
+                from,
+                fromStride,
+                to,
+                p.cStride,
+                rows.minS(I32.const(PANEL_A)),
+                columns.minS(I32.const(PANEL_B)),
+                scratch,
+              )
+            },
+          )
+          a.set(a.add(stepA))
+          to.set(to.add(p.cStride.mul(PANEL_A)))
+        })
+        b.set(b.add(stepB))
+      })
+      k0.set(k0.add(p.kBlock))
+      f.brIf(nextBlock, k0.ltS(p.k))
+    })
+  })
+}

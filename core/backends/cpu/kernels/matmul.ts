@@ -1,0 +1,15 @@
+import type { CallKernel } from '../../../plan/kernel.ts'
+import type { Dispatch, LowerContext } from '../dispatch.ts'
+import { lowerPacked } from './matmul-packed.ts'
+import { matmulProblem } from './matmul-problem.ts'
+import { fewRowsProblem, lowerFewRows } from './matmul-rows.ts'
+import { isSmallBatched, lowerSmallBatched } from './matmul-small.ts'
+
+/** Chooses by shape and strides; a system BLAS would take large float32 products here, before the packed path. */
+export function lowerMatmul(kernel: CallKernel, ctx: LowerContext): Dispatch[] {
+  const problem = matmulProblem(kernel)
+  if (problem.batches * problem.m * problem.n === 0) return []
+  const fewRows = fewRowsProblem(problem)
+  if (fewRows) return lowerFewRows(fewRows, ctx)
+  return isSmallBatched(problem) ? lowerSmallBatched(problem, ctx) : lowerPacked(problem, ctx)
+}
