@@ -1,8 +1,8 @@
 /** Writing to State. Effects run once, in the order in which they were made, with the next evaluation. */
 import type { Node, Value } from '../graph.ts'
 import { modes } from '../modes.ts'
-import type { AssignOp } from '../op.ts'
-import { formatShape, sameShape } from '../shape.ts'
+import type { AssignOp, Attrs } from '../op.ts'
+import { formatShape, normalizeDim, sameShape } from '../shape.ts'
 import type { State } from '../state.ts'
 import { record, Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
@@ -29,14 +29,32 @@ export function assign(state: State, x: Tensor): Value {
     throw new RangeError(
       `[assign] ${state.name} has shape ${formatShape(state.shape)}, not ${formatShape(x.shape)}`,
     )
+  return write(state, x, {}, [])
+}
+
+function write(state: State, x: Tensor, attrs: Attrs, scalars: readonly number[]): Value {
   const source = cast(x, state.dtype)
-  const node = record(assignOp, [source.value], {}, [], [{ shape: state.shape, dtype: state.dtype }], {
+  // what a slice does not touch stays, so the old version is an input in all but name: order comes from the plan
+  const node = record(assignOp, [source.value], attrs, scalars, [{ shape: state.shape, dtype: state.dtype }], {
     state,
     version: state.nextVersion(),
   })
   state.advance(node.outputs[0])
   pending.push(node)
   return state.current
+}
+
+/**
+ * Writes `x` into positions `start, start + 1, ...` of one dimension of a State, in place. `start` is a slot: another position
+ * is the same plan, so a KV cache grows without planning anew.
+ */
+export function assignSlice(state: State, x: Tensor, dim: number, start: number): Value {
+  const d = normalizeDim(dim, state.shape.length, 'assignSlice')
+  if (!sameShape(state.shape.with(d, x.shape[d]), x.shape))
+    throw new RangeError(`[assignSlice] ${formatShape(x.shape)} does not fit ${state.name} ${formatShape(state.shape)} outside dim ${dim}`)
+  if (start < 0 || start + x.shape[d] > state.shape[d])
+    throw new RangeError(`[assignSlice] ${x.shape[d]} positions from ${start} do not fit into dim ${dim} of size ${state.shape[d]} of ${state.name}`)
+  return write(state, x, { dim: d }, [start])
 }
 
 /** A tensor whose contents are a State: in-place methods write it. Base of Parameter and of buffers. */

@@ -21,6 +21,8 @@ export interface Operand {
   readonly offset: number
   /** In elements, one per loop dimension; 0 where the operand is broadcast. */
   readonly strides: readonly number[]
+  /** Adds `scalars[slot] * stride` elements to the offset at every run: where a KV cache grows. Stores of map kernels only. */
+  readonly offsetSlot?: { readonly slot: number; readonly stride: number }
 }
 
 /** Scalar number i of a kernel is `scalars[slot]` of the run, converted to the type (i32: by `| 0`). */

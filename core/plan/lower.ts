@@ -5,10 +5,10 @@ import type { Node, Value } from '../graph.ts'
 import { type AssembleOp, type CallOp, type ReduceOp, scalarType } from '../op.ts'
 import { contiguousStrides, numel } from '../shape.ts'
 import type { State } from '../state.ts'
-import { contiguousView, isContiguous, type View } from '../view.ts'
+import { contiguousView, isContiguous, sliceView, type View } from '../view.ts'
 import { type Analysis, analyze, fitsCall, lastRead, throughViews } from './analyze.ts'
 import type { PendingGraph } from './graph-key.ts'
-import type { CallOperand, Kernel, KernelPlan, PlanBuffer, Store } from './kernel.ts'
+import type { CallOperand, Kernel, KernelPlan, Operand, PlanBuffer, Store } from './kernel.ts'
 import { collapse, LoopBuilder, type LoopContext, NeedsStorage, type Place, toOperand } from './loop.ts'
 import { mergeMaps } from './merge.ts'
 
@@ -106,10 +106,17 @@ class Lowering implements LoopContext {
     this.pushMap(loop, out, this.allocate(out).buffer, contiguousView(out.shape), value)
   }
 
-  private pushMap(loop: LoopBuilder, out: Value, buffer: number, store: View, value: Expr): void {
+  private pushMap(
+    loop: LoopBuilder,
+    out: Value,
+    buffer: number,
+    store: View,
+    value: Expr,
+    offsetSlot?: Operand['offsetSlot'],
+  ): void {
     if (numel(out.shape) === 0) return
     const c = collapse(out.shape, [...loop.loads.map((l) => l.view), store], [out.shape.map((_, d) => d)])
-    const target = toOperand({ buffer, dtype: out.dtype, view: store }, c.operands.at(-1)!)
+    const target = { ...toOperand({ buffer, dtype: out.dtype, view: store }, c.operands.at(-1)!), offsetSlot }
     this.kernels.push({
       kind: 'map',
       shape: c.shape,
@@ -221,6 +228,7 @@ class Lowering implements LoopContext {
         this.graph.externalOf.has(base)
       )
         continue
+      if (node.attrs.dim !== undefined) continue
       const ownKernel =
         producer.op.kind === 'call' || (producer.op.kind !== 'assign' && this.analysis.stored.has(base))
       if (!ownKernel || base.dtype !== node.state!.dtype) continue
@@ -249,13 +257,19 @@ class Lowering implements LoopContext {
       this.checkOverwrite(node)
       const loop = new LoopBuilder(this)
       const value = loop.build(source, null)
-      const store = contiguousView(out.shape)
+      const dim = node.attrs.dim as number | undefined
+      const whole = contiguousView(out.shape)
       // in place is safe only where every element is read at the index at which it is written
       const clash = loop.loads.some(
-        (l) => l.buffer === buffer && !(isContiguous(l.view) && l.view.offset === 0),
+        (l) => l.buffer === buffer && !(dim === undefined && isContiguous(l.view) && l.view.offset === 0),
       )
       if (clash) throw new NeedsStorage(source)
-      this.pushMap(loop, out, buffer, store, value)
+      if (dim === undefined) this.pushMap(loop, source, buffer, whole, value)
+      else {
+        const region = sliceView(whole, dim, 0, 1, source.shape[dim])
+        const offsetSlot = { slot: this.slotOf(node), stride: whole.strides[dim] }
+        this.pushMap(loop, source, buffer, region, value, offsetSlot)
+      }
     }
     this.places.set(out, { buffer, dtype: out.dtype })
   }

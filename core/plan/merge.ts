@@ -8,6 +8,7 @@ const MAX_BUFFERS = 8
 const sameOperand = (a: Operand, b: Operand): boolean =>
   a.buffer === b.buffer &&
   a.offset === b.offset &&
+  a.offsetSlot?.slot === b.offsetSlot?.slot &&
   a.strides.length === b.strides.length &&
   a.strides.every((s, i) => s === b.strides[i])
 
