@@ -52,7 +52,7 @@ function nodesBehind(roots: readonly Value[]): Node[] {
   return [...seen].sort((a, b) => b.id - a.id)
 }
 
-const isLeaf = (v: Value): boolean => !v.node || !v.node.op.grad
+const isLeaf = (v: Value): boolean => !v.node?.op.grad
 
 function runHooks(value: Value, grad: Tensor): Tensor {
   let out = grad
@@ -205,7 +205,7 @@ export interface Removable {
 }
 
 /** Calls `hook` with the gradient of this tensor when backward computes it; what it returns replaces the gradient. */
-export function registerHook(x: Tensor, hook: (grad: Tensor) => Tensor | void): Removable {
+export function registerHook(x: Tensor, hook: (grad: Tensor) => Tensor | undefined): Removable {
   if (!x.requiresGrad) throw new Error('[registerHook] this tensor does not require a gradient')
   const entry = hook as (grad: unknown) => unknown
   x.value.hooks ??= []
@@ -248,7 +248,7 @@ declare module './tensor.ts' {
   interface Tensor {
     backward(gradient?: Tensor, options?: BackwardOptions): void
     detach(): Tensor
-    registerHook(hook: (grad: Tensor) => Tensor | void): Removable
+    registerHook(hook: (grad: Tensor) => Tensor | undefined): Removable
   }
 }
 method('backward', backward)

@@ -20,8 +20,8 @@ export function debug(at: number, message: () => string): void {
 }
 
 /** The first line of the stack outside this library's core, for errors that point at the user's code. */
-export function callSite(): string | null {
-  if (level < 1) return null
+export function callSite(wanted = false): string | null {
+  if (level < 1 && !wanted) return null
   const lines = new Error('call site').stack?.split('\n').slice(2) ?? []
   const outside = lines.find((l) => !/[\\/](core|nn)[\\/]/.test(l))
   return outside?.trim().replace(/^at /, '') ?? null

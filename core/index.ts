@@ -7,7 +7,7 @@ export type { DType, TypedArray } from './dtype.ts'
 export { evaluate, evaluateSync } from './evaluate.ts'
 export { zeroGrad } from './gradients.ts'
 export { type MemoryStats, memory } from './memory.ts'
-export { eager, enableGrad, isGradEnabled, noGrad, setEager, skipInit } from './modes.ts'
+export { detectAnomaly, eager, enableGrad, isGradEnabled, noGrad, setEager, skipInit } from './modes.ts'
 export { add, div, mul, neg, sub } from './ops/arithmetic.ts'
 export { cat, stack } from './ops/assemble.ts'
 export { type AttentionOptions, attention, attentionWithWeights, segmentIds } from './ops/attention.ts'
@@ -79,6 +79,10 @@ export { maskedFill, where } from './ops/where.ts'
 export { defaultGenerator, Generator, manualSeed } from './random.ts'
 
 import './gradients.ts'
+import './eager.ts'
+
+export { toDevice } from './move.ts'
+
 import './read.ts'
 
 export type { Shape } from './shape.ts'

@@ -6,6 +6,7 @@ export interface Modes {
   readonly grad: boolean
   readonly skipInit: boolean
   readonly eager: boolean
+  readonly anomaly: boolean
 }
 
 interface Scope {
@@ -13,7 +14,12 @@ interface Scope {
   run<T>(modes: Modes, fn: () => T): T
 }
 
-const base: { -readonly [K in keyof Modes]: Modes[K] } = { grad: true, skipInit: false, eager: false }
+const base: { -readonly [K in keyof Modes]: Modes[K] } = {
+  grad: true,
+  skipInit: false,
+  eager: false,
+  anomaly: false,
+}
 
 /** Where there is no AsyncLocalStorage (browsers): a plain stack, which an async function would leak out of. */
 class StackScope implements Scope {
@@ -69,3 +75,8 @@ export function setEager(on: boolean): void {
 
 /** Runs `fn` in eager mode; see `setEager`. */
 export const eager = <T>(fn: () => T): T => withMode({ eager: true }, fn)
+
+/** Runs `fn` with every op evaluated and checked: the first NaN or Inf throws, naming the op and the line that called it. Slow. */
+export const detectAnomaly = <T>(fn: () => T): T => withMode({ anomaly: true }, fn)
+
+export const isAnomalyMode = (): boolean => modes().anomaly

@@ -71,8 +71,8 @@ export class State {
   current: Value
   /** The newest version that was given out, pending or not. */
   private latest = 0
-  private readonly bucket: Bucket
-  private readonly at: number
+  private bucket: Bucket
+  private at: number
   private pendingUpload: TypedArray | null = null
   private initialized = false
 
@@ -83,7 +83,7 @@ export class State {
     this.bucket = bucket
     this.at = bucket.reserve(Math.max(4, numel(shape) * dtypeInfo(dtype).deviceBytes))
     buckets.add(bucket)
-    collected.register(this, bucket)
+    collected.register(this, bucket, this)
     this.current = this.valueOfVersion(0)
   }
 
@@ -126,6 +126,18 @@ export class State {
       this.pendingUpload = null
     }
     return binding
+  }
+
+  /** Leaves the device with these contents: the next use binds it anew, wherever that is. */
+  leave(data: TypedArray): void {
+    collected.unregister(this)
+    this.bucket.release()
+    this.bucket = new Bucket()
+    this.at = this.bucket.reserve(Math.max(4, this.bytes))
+    buckets.add(this.bucket)
+    collected.register(this, this.bucket, this)
+    this.device = null
+    this.write(data)
   }
 
   /** Called by the evaluator when an assign has run. */

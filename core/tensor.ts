@@ -123,7 +123,7 @@ export function record(
     scalars,
     outputs,
     device: commonDevice(op.name, inputs),
-    where: callSite(),
+    where: callSite(modes().anomaly || modes().eager),
     ...effect,
   })
   if (op.grad && modes().grad && inputs.some((v) => v.requiresGrad))

@@ -1,0 +1,34 @@
+/** Eager mode and anomaly detection: both look at every op right where it is called. */
+import { evaluateSync } from './evaluate.ts'
+import type { Node } from './graph.ts'
+import { isAnomalyMode, modes } from './modes.ts'
+import { onNode, Tensor } from './tensor.ts'
+import './read.ts'
+
+function findAnomaly(node: Node, t: Tensor): void {
+  const values = t.dataSync()
+  const at = values.findIndex((x) => Number.isNaN(x) || Math.abs(x) === Infinity)
+  if (at < 0) return
+  const what = Number.isNaN(values[at]) ? 'NaN' : 'Inf'
+  throw new Error(
+    `[${node.op.name}] made the first ${what}, at element ${at} of [${node.outputs[0].shape}]${node.where ? `, called at ${node.where}` : ''}`,
+  )
+}
+
+/** Set while an op is being evaluated eagerly: what evaluation itself records is not evaluated again. */
+let inside = false
+
+onNode((node) => {
+  const { eager } = modes()
+  const anomaly = isAnomalyMode()
+  if (inside || (!eager && !anomaly) || node.op.kind === 'assign') return
+  inside = true
+  try {
+    const outputs = node.outputs.map((v) => new Tensor(v))
+    evaluateSync(...outputs)
+    if (anomaly && node.op.kind !== 'view')
+      for (const t of outputs) if (t.dtype === 'float32') findAnomaly(node, t)
+  } finally {
+    inside = false
+  }
+})
