@@ -1,0 +1,5 @@
+/** The hand-written kernels by name. */
+import type { CallName } from '../../../plan/kernel.ts'
+import type { CallImplementation } from './call.ts'
+
+export const CALLS: Partial<Record<CallName, CallImplementation>> = {}
