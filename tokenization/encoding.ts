@@ -1,3 +1,4 @@
+import type { Side } from './settings.ts'
 import type { WasmMemory } from './webassembly.ts'
 
 /** Start and end in UTF-16 units: `text.slice(start, end)`. */
@@ -126,6 +127,42 @@ export class Encoding {
   charToWord(char: number, sequence = 0): number | null {
     const token = this.charToToken(char, sequence)
     return token === null ? null : this.tokenToWord(token)
+  }
+
+  /** The same, filled up to `length` tokens; the windows cut off by truncation are left as they are. */
+  padded(
+    length: number,
+    padding: { direction: Side; padId: number; padTypeId: number; padToken: string },
+  ): Encoding {
+    const parts = this.#parts
+    const missing = length - parts.length
+    if (missing <= 0) return this
+    const left = padding.direction === 'left'
+    const fill = (list: Uint32Array, value: number, width = 1) => {
+      const filled = new Uint32Array(list.length + missing * width).fill(value)
+      filled.set(list, left ? missing * width : 0)
+      return filled
+    }
+    const details = () => {
+      const sections = [
+        fill(this.#details(0, 1), 1),
+        fill(this.#details(1, 1), NONE),
+        fill(this.#details(2, 1), NONE),
+        fill(this.#details(3, 2), 0, 2),
+      ]
+      return Uint32Array.from(sections.flatMap(plain))
+    }
+    const padText = padding.padToken.repeat(missing)
+    return new Encoding({
+      length,
+      ids: fill(parts.ids, padding.padId),
+      typeIds: fill(parts.typeIds, padding.padTypeId),
+      attentionMask: fill(parts.attentionMask, 0),
+      details: parts.details && details(),
+      tokenLengths: parts.tokenLengths && fill(parts.tokenLengths, padding.padToken.length),
+      tokenText: left ? padText + parts.tokenText : parts.tokenText + padText,
+      overflowing: parts.overflowing,
+    })
   }
 
   toJSON(): object {

@@ -1,0 +1,27 @@
+/**
+ * `tunesmith/tokenization`: Hugging Face tokenizers, the library's own code in WebAssembly, and the tokenizers of
+ * pretrained models above them.
+ * @module
+ */
+export { BatchEncoding, type EncodedFields } from './batch-encoding.ts'
+export type { CallOptions, EncodeTextOptions, PadOptions } from './call-options.ts'
+export type { ChatMessage, ChatTemplateOptions } from './chat-template.ts'
+export {
+  byteLevelAlphabet,
+  type ComponentConfig,
+  Decoder,
+  Normalizer,
+  type PreToken,
+  PreTokenizer,
+} from './components.ts'
+export type { EncodeInput, EncodeRequest, Sequence } from './encode.ts'
+export type { TextInput } from './encode-batch.ts'
+export { Encoding, type Offset } from './encoding.ts'
+export type { EncodedColumns, EncodedRow, PaddedColumns } from './pad-batch.ts'
+export { type ApplyChatTemplateOptions, type DecodeOptions, PreTrainedTokenizer } from './pretrained.ts'
+export type { TokenizerFiles, TokenizerParts } from './pretrained-files.ts'
+export type { AddedToken, Padding, Side, Truncation, TruncationStrategy } from './settings.ts'
+export type { SpecialTokenName } from './special-tokens.ts'
+export { TextStream } from './stream.ts'
+export { type EncodeOptions, Tokenizer } from './tokenizer.ts'
+export type { TrainerOptions } from './train.ts'
