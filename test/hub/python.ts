@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
+import { promisify } from 'node:util'
 
 const python = process.env.TUNESMITH_PYTHON || 'python3'
 
@@ -7,9 +8,8 @@ export function hasPython(...modules: string[]): boolean {
   return spawnSync(python, ['-c', `import ${modules.join(', ')}`]).status === 0
 }
 
-/** Runs a program and returns what it printed, read as JSON. */
-export function runPython(program: string, ...args: string[]): unknown {
-  const { status, stdout, stderr } = spawnSync(python, ['-c', program, ...args], { encoding: 'utf8' })
-  if (status !== 0) throw new Error(stderr)
+/** Runs a program and returns what it printed, read as JSON. Meanwhile this process can serve it. */
+export async function runPython(program: string, ...args: string[]): Promise<unknown> {
+  const { stdout } = await promisify(execFile)(python, ['-c', program, ...args])
   return JSON.parse(stdout)
 }

@@ -244,6 +244,6 @@ print(json.dumps([[name, t['dtype'], list(t['shape']), bytes(t['data']).hex()] f
       shape,
       Buffer.from(bytes).toString('hex'),
     ])
-    expect((runPython(program, path) as unknown[][]).sort(byName)).toEqual(ours.sort(byName))
+    expect(((await runPython(program, path)) as unknown[][]).sort(byName)).toEqual(ours.sort(byName))
   }
 })

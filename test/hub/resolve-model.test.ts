@@ -1,0 +1,473 @@
+import { chmod, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import {
+  bytesOf,
+  download,
+  HubError,
+  openCheckpoint,
+  type ResolveOptions,
+  resolveModel,
+  serializeSafetensors,
+} from '../../hub/index.ts'
+import { RepoCache } from '../../hub/node-cache.ts'
+import { type LocalHubOptions, localHub } from './local-hub.ts'
+import { hasPython, runPython } from './python.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const id = 'owner/tiny-model'
+const token = 'hf_secretsecret'
+const weights = await serializeSafetensors([
+  { name: 'w', dtype: 'F32', shape: [5000], bytes: bytesOf(new Float32Array(5000).fill(2)) },
+])
+const model = {
+  'README.md': '# tiny',
+  'config.json': '{"model_type":"bert"}',
+  'empty.json': '',
+  'model.safetensors': weights,
+  'model.fp16.safetensors': weights.subarray(0, 9),
+  'onnx/config.json': '{}',
+  'pytorch_model.bin': 'not for us',
+  'tokenizer.json': '{"version":"1.0"}',
+}
+const needed = ['config.json', 'empty.json', 'model.safetensors', 'tokenizer.json']
+
+beforeEach(() => {
+  // Nothing of the machine's own settings, and no way out of it.
+  for (const name of ['HF_HOME', 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_TOKEN', 'HF_HUB_OFFLINE'])
+    vi.stubEnv(name, undefined)
+  vi.stubEnv('HF_TOKEN_PATH', '/nonexistent')
+  vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9')
+  return () => vi.unstubAllEnvs()
+})
+
+/** A Hub with a model, and an empty cache. */
+async function setup(options: Partial<LocalHubOptions> = {}) {
+  const hub = await localHub({ id, files: model, ...options })
+  const cacheDir = await temporaryFolder()
+  const settings: ResolveOptions = { endpoint: hub.endpoint, cacheDir }
+  return { hub, cacheDir, settings, repo: join(cacheDir, 'models--owner--tiny-model') }
+}
+
+const failure = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'no failure',
+    (error: unknown) => (error instanceof HubError ? error.message : `a defect: ${error}`),
+  )
+
+describe('folders', () => {
+  test('are taken as they are', async () => {
+    const folder = await temporaryFolder()
+    expect(await resolveModel(folder)).toBe(folder)
+  })
+
+  test.each(['./nowhere', '/nowhere/at/all', 'a/b/c', '~/model', 'C:\\model'])(
+    '%s, which is missing',
+    async (path) => {
+      expect(await failure(resolveModel(path))).toBe(`[hub] there is no folder ${path}`)
+    },
+  )
+
+  test('a file is not a folder', async () => {
+    const path = join(await temporaryFolder(), 'model.safetensors')
+    await writeFile(path, '')
+    expect(await failure(resolveModel(path))).toContain('is a file; give the folder of the model')
+  })
+
+  test.each(['', 'a b', '-x/y', 'x/y.', 'x--y/z', 'x/y.git', `x/${'y'.repeat(100)}`, 'x/..'])(
+    '%j is no id',
+    async (bad) => {
+      const dir = await temporaryFolder()
+      expect(await failure(download(bad, 'config.json', { cacheDir: dir }))).toContain(
+        'is neither a folder nor the id',
+      )
+      expect(await readdir(dir)).toEqual([])
+    },
+  )
+
+  test.each(['../x', 'a//b', '', 'a b', '/main'])('%j is no revision', async (revision) => {
+    expect(await failure(resolveModel(id, { revision }))).toContain('is not a revision')
+  })
+})
+
+describe('downloading', () => {
+  test('brings what a model needs into the layout of the Hugging Face cache', async () => {
+    const { hub, settings, repo } = await setup()
+    const folder = await resolveModel(id, settings)
+    expect(folder).toBe(join(repo, 'snapshots', hub.commit))
+    expect((await readdir(folder)).sort()).toEqual(needed)
+    expect(await readFile(join(repo, 'refs/main'), 'utf8')).toBe(hub.commit)
+    expect(await readFile(join(folder, 'config.json'), 'utf8')).toBe(model['config.json'])
+    expect(await readlink(join(folder, 'config.json'))).toMatch(/^\.\.\/\.\.\/blobs\/[0-9a-f]{40}$/)
+    expect(await readlink(join(folder, 'model.safetensors'))).toMatch(/^\.\.\/\.\.\/blobs\/[0-9a-f]{64}$/)
+    expect(await readdir(join(repo, 'blobs'))).toHaveLength(4)
+    await using reader = await openCheckpoint(folder)
+    expect((await reader.readFloat32('w'))[4999]).toBe(2)
+  })
+
+  test('asks only for what is missing', async () => {
+    const { hub, settings } = await setup()
+    await resolveModel(id, settings)
+    hub.requests.length = 0
+    await resolveModel(id, settings)
+    expect(hub.requests.map(({ path }) => path.split('?')[0])).toEqual([
+      `/api/models/${id}/revision/main`,
+      `/api/models/${id}/tree/${hub.commit}`,
+    ])
+    hub.requests.length = 0
+    await resolveModel(id, { ...settings, revision: hub.commit })
+    expect(hub.requests).toEqual([])
+  })
+
+  test('follows the branch, and keeps contents that did not change', async () => {
+    const { hub, settings } = await setup()
+    const old = await resolveModel(id, settings)
+    hub.update({ ...model, 'config.json': '{"model_type":"gpt2"}' })
+    hub.requests.length = 0
+    const folder = await resolveModel(id, settings)
+    expect(folder).not.toBe(old)
+    expect(await readFile(join(folder, 'config.json'), 'utf8')).toContain('gpt2')
+    expect(await readFile(join(old, 'config.json'), 'utf8')).toContain('bert')
+    expect(hub.requests.filter(({ path }) => path.includes('/resolve/'))).toHaveLength(1)
+    expect(hub.requests.filter(({ host }) => host === 'store')).toEqual([])
+  })
+
+  test('reads a listing of several pages', async () => {
+    const { settings } = await setup({ pageSize: 3 })
+    expect((await readdir(await resolveModel(id, settings))).sort()).toEqual(needed)
+  })
+
+  test('takes the shards of a model in shards', async () => {
+    const shard = (n: number) => `model-0000${n}-of-00002.safetensors`
+    const index = JSON.stringify({ weight_map: { a: shard(1), b: shard(2) } })
+    const files = {
+      [shard(1)]: weights,
+      [shard(2)]: weights,
+      'other.safetensors': weights,
+      'config.json': '{}',
+    }
+    const { settings } = await setup({ files: { ...files, 'model.safetensors.index.json': index } })
+    const names = await readdir(await resolveModel(id, settings))
+    expect(names.sort()).toEqual(['config.json', shard(1), shard(2), 'model.safetensors.index.json'])
+  })
+
+  test('brings the files asked for, by pattern or by name', async () => {
+    const { settings } = await setup()
+    const folder = await resolveModel(id, { ...settings, files: ['*/config.json', 'token?zer.json'] })
+    expect((await readdir(folder, { recursive: true })).sort()).toEqual([
+      'onnx',
+      'onnx/config.json',
+      'tokenizer.json',
+    ])
+    expect(await readlink(join(folder, 'onnx/config.json'))).toMatch(/^(\.\.\/){3}blobs\//)
+    const path = await download(id, 'README.md', settings)
+    expect(await readFile(path, 'utf8')).toBe('# tiny')
+    expect(await failure(download(id, '*.md', settings))).toContain('is a pattern')
+  })
+
+  test('reports progress up to the whole', async () => {
+    const { settings } = await setup()
+    const seen: { file: string; bytes: number; totalBytes: number }[] = []
+    await resolveModel(id, { ...settings, onProgress: (progress) => void seen.push(progress) })
+    const total = needed.reduce((sum, name) => sum + model[name as keyof typeof model].length, 0)
+    expect(seen.every(({ totalBytes }) => totalBytes === total)).toBe(true)
+    expect(seen.at(-1)!.bytes).toBe(total)
+    expect(seen.map(({ bytes }) => bytes)).toEqual(seen.map(({ bytes }) => bytes).sort((a, b) => a - b))
+    expect([...new Set(seen.map(({ file }) => file))].sort()).toEqual(needed)
+  })
+
+  test('copies where there are no links', async () => {
+    const cache = new RepoCache(await temporaryFolder(), id)
+    await mkdir(join(cache.folder, 'blobs'), { recursive: true })
+    await writeFile(cache.blob('abc'), 'content')
+    await cache.place('c'.repeat(40), 'sub/file.json', 'abc', async () => {
+      throw Object.assign(new Error('operation not permitted'), { code: 'EPERM' })
+    })
+    const path = join(cache.snapshot('c'.repeat(40)), 'sub/file.json')
+    expect(await readFile(path, 'utf8')).toBe('content')
+    await expect(readlink(path)).rejects.toThrow('EINVAL')
+  })
+})
+
+describe('the token', () => {
+  test('is sent to the Hub and not to where it redirects', async () => {
+    const { hub, settings } = await setup({ token })
+    await resolveModel(id, { ...settings, token })
+    const sent = (host: string) =>
+      new Set(
+        hub.requests.filter((request) => request.host === host).map(({ authorization }) => authorization),
+      )
+    expect(sent('hub')).toEqual(new Set([`Bearer ${token}`]))
+    expect(sent('store')).toEqual(new Set([undefined]))
+  })
+
+  test('is not sent to where a listing continues', async () => {
+    const { hub, settings } = await setup({ token })
+    const elsewhere = await localHub({ id, files: model })
+    hub.intercept((request, response) => {
+      if (!request.url?.includes('/tree/')) return false
+      const next = `${elsewhere.endpoint}/api/models/${id}/tree/${elsewhere.commit}`
+      response.writeHead(200, { 'Content-Type': 'application/json', Link: `<${next}>; rel="next"` }).end('[]')
+      return true
+    })
+    await resolveModel(id, { ...settings, token })
+    expect(elsewhere.requests.map(({ authorization }) => authorization)).toEqual([undefined])
+  })
+
+  test('comes from HF_TOKEN, or from the file of the login', async () => {
+    const { settings, cacheDir } = await setup({ token })
+    vi.stubEnv('HF_TOKEN', token)
+    await download(id, 'config.json', settings)
+    vi.stubEnv('HF_TOKEN', undefined)
+    await writeFile(join(cacheDir, 'token'), `${token}\n`)
+    vi.stubEnv('HF_TOKEN_PATH', join(cacheDir, 'token'))
+    await download(id, 'README.md', settings)
+  })
+
+  test('is in no error', async () => {
+    const { hub, settings } = await setup({ token })
+    const wrong = 'hf_wrongwrong'
+    const message = await failure(resolveModel(id, { ...settings, token: wrong }))
+    expect(message).toContain('the token given may not read it')
+    hub.stop()
+    const all = [message, await failure(resolveModel(id, { ...settings, token: wrong }))]
+    for (const text of all) expect(text).not.toContain(wrong)
+    expect(await failure(resolveModel(id, { ...settings, token: 'mistyped' }))).toContain(
+      'must begin with hf_',
+    )
+  })
+})
+
+describe('failures are one line with the fix', () => {
+  const lineOf = async (promise: Promise<unknown>) => {
+    const message = await failure(promise)
+    expect(message).toMatch(/^\[hub\] [^\n]+$/)
+    return message
+  }
+
+  test('an unknown model, revision or file', async () => {
+    const { settings, cacheDir } = await setup()
+    expect(await lineOf(resolveModel('owner/other', settings))).toMatch(
+      /^\[hub\] "owner\/other" is neither a folder here nor a model on 127\.0\.0\.1:\d+ \(404\); check the id, for a private model set HF_TOKEN$/,
+    )
+    expect(await lineOf(resolveModel(id, { ...settings, revision: 'dev' }))).toContain('has no such revision')
+    expect(await lineOf(download(id, 'gone.json', settings))).toContain('has no file "gone.json" among its 8')
+    expect(await readdir(cacheDir)).toEqual([])
+  })
+
+  test('a private model', async () => {
+    const { settings } = await setup({ token })
+    expect(await lineOf(resolveModel(id, settings))).toContain(
+      '(401); check the id, for a private model set HF_TOKEN',
+    )
+  })
+
+  test.each<[number, string, string]>([
+    [403, 'GatedRepo', 'accept its terms at'],
+    [401, 'GatedRepo', 'accept its terms at'],
+    [429, '', 'asks to slow down (429)'],
+    [503, '', 'answered 503'],
+  ])('status %i %s', async (status, code, reason) => {
+    const { hub, settings } = await setup()
+    hub.intercept((_, response) => {
+      response.writeHead(status, code ? { 'X-Error-Code': code } : {}).end('<html>')
+      return true
+    })
+    expect(await lineOf(resolveModel(id, settings))).toContain(reason)
+  })
+
+  test('no network', async () => {
+    const { hub, settings } = await setup()
+    hub.stop()
+    expect(await lineOf(resolveModel(id, settings))).toMatch(
+      /cannot reach 127\.0\.0\.1:\d+ \(ECONNREFUSED\); check the network, set HF_ENDPOINT/,
+    )
+    expect(await lineOf(resolveModel(id, { ...settings, endpoint: 'nonsense' }))).toContain(
+      'is not a URL; check HF_ENDPOINT',
+    )
+  })
+
+  test('an answer that is not a Hub', async () => {
+    const { hub, settings } = await setup()
+    hub.intercept((_, response) => {
+      response.end('<html>\nlog in to the airport</html>')
+      return true
+    })
+    expect(await lineOf(resolveModel(id, settings))).toContain('check HF_ENDPOINT')
+  })
+
+  test('a model without safetensors', async () => {
+    const { settings } = await setup({ files: { 'config.json': '{}', 'pytorch_model.bin': 'x' } })
+    expect(await lineOf(resolveModel(id, settings))).toContain(
+      'has no safetensors weights, only pytorch_model.bin',
+    )
+  })
+
+  test.each([
+    { path: '../../evil.json' },
+    { path: '/etc/evil.json' },
+    { path: 'a\\..\\evil.json' },
+    { oid: '../../evil' },
+    { size: -1 },
+  ])('a listing with %j', async (change) => {
+    const { hub, settings, cacheDir } = await setup()
+    hub.intercept((request, response) => {
+      if (!request.url?.includes('/tree/')) return false
+      const entry = { type: 'file', path: 'config.json', size: 2, oid: 'a'.repeat(40), ...change }
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify([entry]))
+      return true
+    })
+    await lineOf(resolveModel(id, { ...settings, files: ['*'] }))
+    expect(await readdir(cacheDir)).toEqual([])
+  })
+})
+
+describe('interruptions', () => {
+  /** Sends the weights as far as `bytes`, announcing `length`, then drops the connection or ends. */
+  async function cutting(bytes: number, length: number | undefined) {
+    const context = await setup()
+    context.hub.intercept((request, response) => {
+      if (!request.url?.endsWith('/model.safetensors')) return false
+      response.writeHead(200, length === undefined ? {} : { 'Content-Length': String(length) })
+      response.write(weights.subarray(0, bytes), () =>
+        length === undefined ? response.end() : response.destroy(),
+      )
+      return true
+    })
+    return context
+  }
+
+  test.each<[string, number, number | undefined]>([
+    ['a cut connection', 1000, weights.length],
+    ['a body that ends too early', 1000, undefined],
+  ])('%s leaves nothing that looks complete', async (_, bytes, length) => {
+    const { hub, settings, repo } = await cutting(bytes, length)
+    expect(await failure(resolveModel(id, settings))).toMatch(/^\[hub\] model\.safetensors [^\n]*; try again/)
+    const files = (await readdir(repo, { recursive: true })).join('\n')
+    expect(files).not.toMatch(/model\.safetensors|refs|tmp|[0-9a-f]{64}/)
+    hub.intercept(() => false)
+    await using reader = await openCheckpoint(await resolveModel(id, settings))
+    expect(reader.tensors.size).toBe(1)
+  })
+
+  test('a body that is too long is refused', async () => {
+    const { hub, settings } = await setup()
+    hub.intercept((request, response) => {
+      if (!request.url?.endsWith('/config.json')) return false
+      response.end(`${model['config.json']} `)
+      return true
+    })
+    expect(await failure(resolveModel(id, settings))).toContain(
+      'config.json came with more than its 21 bytes',
+    )
+  })
+
+  test('an aborted download ends with the reason of the signal', async () => {
+    const { hub, settings, repo } = await setup()
+    const abort = new AbortController()
+    hub.intercept((request, response) => {
+      if (!request.url?.endsWith('/model.safetensors')) return false
+      response.writeHead(200, { 'Content-Length': String(weights.length) })
+      response.write(weights.subarray(0, 1000), () => abort.abort(new Error('stop now')))
+      return true
+    })
+    await expect(resolveModel(id, { ...settings, signal: abort.signal })).rejects.toThrow('stop now')
+    expect((await readdir(repo, { recursive: true })).join('\n')).not.toMatch(/model\.safetensors|refs|tmp/)
+    await expect(resolveModel(id, { ...settings, signal: abort.signal })).rejects.toThrow('stop now')
+  })
+})
+
+describe('without the network', () => {
+  test('the cache serves while the Hub cannot be reached', async () => {
+    const { hub, settings } = await setup()
+    const folder = await resolveModel(id, settings)
+    hub.stop()
+    expect(await resolveModel(id, settings)).toBe(folder)
+    expect(await download(id, 'config.json', settings)).toBe(join(folder, 'config.json'))
+    expect(await failure(download(id, 'README.md', settings))).toContain('cannot reach')
+  })
+
+  test.each(['option', 'variable'])('nothing is asked when the %s says so', async (way) => {
+    const { hub, settings } = await setup()
+    const folder = await resolveModel(id, settings)
+    hub.requests.length = 0
+    if (way === 'variable') vi.stubEnv('HF_HUB_OFFLINE', '1')
+    const offline = way === 'option' ? { ...settings, localFilesOnly: true } : settings
+    expect(await resolveModel(id, offline)).toBe(folder)
+    expect(await download(id, 'tokenizer.json', offline)).toBe(join(folder, 'tokenizer.json'))
+    expect(await failure(download(id, 'README.md', offline))).toContain('the cache lacks README.md')
+    expect(await failure(resolveModel('owner/other', offline))).toContain('is not in the cache')
+    expect(await failure(resolveModel(id, { ...offline, revision: 'dev' }))).toContain(
+      '(dev) is not in the cache',
+    )
+    expect(hub.requests).toEqual([])
+  })
+
+  test('half a model in the cache is not taken for a whole one', async () => {
+    const { hub, settings } = await setup()
+    await download(id, 'config.json', settings)
+    hub.stop()
+    expect(await failure(resolveModel(id, settings))).toContain('cannot reach')
+    const offline = { ...settings, localFilesOnly: true }
+    expect(await failure(resolveModel(id, offline))).toContain('the cache lacks model.safetensors')
+  })
+
+  test('HF_HOME says where the cache is', async () => {
+    const { hub } = await setup()
+    const home = await temporaryFolder()
+    vi.stubEnv('HF_HOME', home)
+    vi.stubEnv('HF_ENDPOINT', hub.endpoint)
+    expect(await resolveModel(id)).toBe(join(home, 'hub/models--owner--tiny-model/snapshots', hub.commit))
+  })
+
+  test.skipIf(process.getuid?.() === 0)('a cache that cannot be written to serves what it has', async () => {
+    const { settings, repo } = await setup()
+    const folder = await resolveModel(id, settings)
+    await chmod(repo, 0o555)
+    expect(await resolveModel(id, settings)).toBe(folder)
+  })
+})
+
+describe.runIf(hasPython('huggingface_hub'))('shared with Python', () => {
+  test('huggingface_hub finds what we downloaded', async () => {
+    const { hub, settings, cacheDir } = await setup()
+    const folder = await resolveModel(id, settings)
+    const program = `
+import json, os, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+from huggingface_hub import try_to_load_from_cache, scan_cache_dir, snapshot_download
+info = scan_cache_dir(sys.argv[1])
+[repo] = info.repos
+[revision] = repo.revisions
+print(json.dumps({
+  'config': try_to_load_from_cache('${id}', 'config.json', cache_dir=sys.argv[1]),
+  'snapshot': snapshot_download('${id}', cache_dir=sys.argv[1]),
+  'warnings': len(info.warnings), 'commit': revision.commit_hash, 'refs': sorted(revision.refs), 'files': revision.nb_files,
+}))`
+    expect(await runPython(program, cacheDir)).toEqual({
+      config: join(folder, 'config.json'),
+      snapshot: folder,
+      warnings: 0,
+      commit: hub.commit,
+      refs: ['main'],
+      files: needed.length,
+    })
+  })
+
+  test('we find what huggingface_hub downloaded', async () => {
+    const { hub, settings, cacheDir } = await setup()
+    const program = `
+import json, os, sys
+os.environ.update(HF_ENDPOINT=sys.argv[2], HF_HUB_DISABLE_XET='1')
+from huggingface_hub import snapshot_download
+print(json.dumps(snapshot_download('${id}', cache_dir=sys.argv[1], allow_patterns=['*.json', 'model.safetensors'])))`
+    const folder = await runPython(program, cacheDir, hub.endpoint)
+    hub.requests.length = 0
+    expect(await resolveModel(id, { ...settings, localFilesOnly: true })).toBe(folder)
+    expect(hub.requests).toEqual([])
+    await resolveModel(id, settings)
+    expect(hub.requests.filter(({ path }) => path.includes('/resolve/'))).toEqual([])
+    await using reader = await openCheckpoint(await resolveModel(id, settings))
+    expect(reader.tensors.size).toBe(1)
+  })
+})
