@@ -1,6 +1,6 @@
 /** Reverse-mode differentiation: gradients are built as tensor ops, so they are lazy, fuse, and can be differentiated again. */
 import { accumulate } from './gradients.ts'
-import type { Node, Value } from './graph.ts'
+import { type Node, requestRoot, type Value } from './graph.ts'
 import { enableGrad, noGrad } from './modes.ts'
 import type { Op, ViewOp } from './op.ts'
 import { full } from './ops/create.ts'
@@ -157,7 +157,7 @@ export function backward(loss: Tensor, gradient?: Tensor, options: BackwardOptio
     const grads = propagate([loss], seeds, new Set(), options)
     accumulate([...grads].filter(([v]) => v.requiresGrad).map(([leaf, grad]) => ({ leaf, grad })))
   })
-  loss.value.keep = true
+  requestRoot(loss.value)
 }
 
 /** Gradients of the sum of `outputs` with respect to `inputs`, as tensors; `grad` of leaves is left alone. */

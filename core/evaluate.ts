@@ -4,7 +4,7 @@ import type { Backend, Binding, DeviceBuffer, DeviceName } from './backend.ts'
 import { debug, debugLevel } from './debug.ts'
 import { backendFor, backendNow, defaultBackend, defaultBackendNow, onShutdown } from './device.ts'
 import { dtypeInfo, type TypedArray } from './dtype.ts'
-import { deviceOf, type Node, type Storage, type Value } from './graph.ts'
+import { deviceOf, type Node, type Storage, takeRequestedRoots, type Value } from './graph.ts'
 import { effectsDone, pendingEffects } from './ops/effects.ts'
 import { clearPlans, planFor } from './plan/cache.ts'
 import { type PendingGraph, pendingGraph } from './plan/graph-key.ts'
@@ -43,7 +43,8 @@ function prepareJob(values: readonly Value[], backend: Backend): Job | null {
   const effects = pendingEffects().filter(
     (n) => (n.state!.device ?? n.device ?? backend.name) === backend.name,
   )
-  const wanted = values.filter((v) => !v.storage)
+  const requested = takeRequestedRoots().filter((v) => (deviceOf(v) ?? backend.name) === backend.name)
+  const wanted = [...new Set([...values, ...requested])].filter((v) => !v.storage)
   if (wanted.length === 0 && effects.length === 0) return null
   const graph = pendingGraph(wanted, effects, backend.name)
   const planned = planFor(graph, backend)

@@ -2,7 +2,7 @@
 import type { Backend, DeviceBuffer, DeviceName } from './backend.ts'
 import { computeDType, type DType, type TypedArray } from './dtype.ts'
 import type { Attrs, AttrValue, Op } from './op.ts'
-import type { Shape } from './shape.ts'
+import { numel, type Shape } from './shape.ts'
 import type { State } from './state.ts'
 
 /** Elements on the host, owned by JavaScript's heap: inputs, and small evaluated roots on the CPU. */
@@ -37,7 +37,7 @@ export class Value {
   readonly dtype: DType
   storage: Storage | null
   requiresGrad: boolean
-  /** Set by `retain()` and by what is kept without asking: becomes a root of the next plan that computes it. */
+  /** Becomes a root of the next plan that computes it, without being a reason to compute it. */
   keep = false
   /** Gradient hooks, in order of registration. */
   hooks: ((grad: unknown) => unknown)[] | null = null
@@ -67,6 +67,8 @@ export class Node {
   readonly version: number
   /** Where the op was called, at debug level 1 and above. */
   readonly where: string | null
+  /** Length of the chain of small pending results that ends here; see `requestRoot`. */
+  chain = 0
   /** True once `backward()` has gone through: its inputs are dropped after the next evaluation. */
   differentiated = false
   private signatureId = -1
@@ -139,3 +141,30 @@ export function deviceOf(v: Value): DeviceName | null {
 
 export const scalarKindOf = (dtype: DType): 'f32' | 'i32' =>
   computeDType(dtype) === 'float32' ? 'f32' : 'i32'
+
+let requested: Value[] = []
+
+/** Makes a value a result of the next evaluation, whoever asks for that. */
+export function requestRoot(v: Value): void {
+  if (!v.storage) requested.push(v)
+}
+
+export function takeRequestedRoots(): readonly Value[] {
+  const taken = requested
+  requested = []
+  return taken
+}
+
+/** Results this small, without a gradient, are evaluated along with other work once their chain is this long. */
+const SMALL = 16
+const LONG = 64
+
+/** Keeps chains such as `total = total.add(loss.detach())` short: graphs must not grow silently. */
+export function boundChain(node: Node): void {
+  const [out] = node.outputs
+  if (out.requiresGrad || numel(out.shape) > SMALL || node.op.kind === 'assign') return
+  for (const v of node.inputs) if (!v.storage && v.node) node.chain = Math.max(node.chain, v.node.chain + 1)
+  if (node.chain < LONG) return
+  node.chain = 0
+  requestRoot(out)
+}

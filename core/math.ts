@@ -37,7 +37,7 @@ function polynomial(x: Expr, c: readonly number[]): Expr {
 const EXPM1 = [0.49999997, 0.16666546, 0.041667435, 0.0083662616, 0.0013870657]
 /** (2^r - 1) / r on |r| <= 0.54; relative error of 2^r: 5e-9. */
 const EXP2 = [0.69314724, 0.24022654, 0.055502623, 0.0096175671, 0.00134226, 0.00015615497]
-const LOG2E = 1.44269504
+const LOG2E = Math.LOG2E
 /** ln(2) in two parts, the first with 9 bits, so that its product with an exponent is exact. */
 const LN2_HI = 0.693359375
 const LN2_LO = -2.1219444e-4
@@ -188,9 +188,12 @@ function log2InTwoParts(x: Expr): { hi: Expr; lo: Expr } {
   const dHi = leading(d)
   const product = dHi.mul(1.4423828125)
   const rest = dHi.mul(0.00031222839).add(d.sub(dHi).add(e).mul(LOG2E))
-  const sum = k.add(product)
+  // k + product + rest, largest first, with the rounding error of each sum
+  const first = k.add(product)
+  const sum = first.add(rest)
   const hi = leading(sum)
-  return { hi, lo: sum.sub(hi).add(k.sub(sum).add(product).add(rest)) }
+  const errors = k.sub(first).add(product).add(first.sub(sum).add(rest))
+  return { hi, lo: sum.sub(hi).add(errors) }
 }
 
 /** |x|^y for finite x other than 0, and any y but NaN: 2^(y log2 |x|). */
@@ -223,9 +226,9 @@ function generalPow(x: Expr, y: Expr): Expr {
   const signed = magnitude.or(isOdd.select(xBits.and(SIGN_BITS), bits(0)))
 
   const isRoot = xBits.lt(0).and(isInteger.not()).and(isZero.or(isInfinite).not())
-  const isNaN = isRoot.or(xMagnitude.gt(INF_BITS)).or(yMagnitude.gt(INF_BITS))
+  const undefinedPower = isRoot.or(xMagnitude.gt(INF_BITS)).or(yMagnitude.gt(INF_BITS))
   const isOne = yMagnitude.eq(0).or(xBits.eq(ONE_BITS))
-  return isOne.select(bits(ONE_BITS), isNaN.select(bits(NAN_BITS), signed)).bitsToF32()
+  return isOne.select(bits(ONE_BITS), undefinedPower.select(bits(NAN_BITS), signed)).bitsToF32()
 }
 
 /** Constant exponents that need no logarithm; PyTorch takes the same short cuts (so (-inf)^0.5 is NaN, as there). */

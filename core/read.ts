@@ -2,6 +2,7 @@
 
 import { computeDType, type TypedArray } from './dtype.ts'
 import { readValue, readValueSync } from './evaluate.ts'
+import { requestRoot } from './graph.ts'
 import { cast } from './ops/cast.ts'
 import { method } from './ops/define.ts'
 import { formatShape } from './shape.ts'
@@ -51,7 +52,7 @@ export const tolistSync = (x: Tensor): NestedNumbers => nest(dataSync(x), x)
 
 /** Makes this tensor a result of the next evaluation that computes it, so that it can be read afterwards. */
 export function retain<T extends Tensor>(x: T): T {
-  x.value.keep = true
+  requestRoot(x.value)
   return x
 }
 

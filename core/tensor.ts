@@ -2,7 +2,7 @@
 import type { DeviceName } from './backend.ts'
 import { callSite } from './debug.ts'
 import { computeDType, type DType, dtypeInfo, isFloat, type TypedArray } from './dtype.ts'
-import { deviceOf, hostValue, Node, type Value } from './graph.ts'
+import { boundChain, deviceOf, hostValue, Node, type Value } from './graph.ts'
 import { modes } from './modes.ts'
 import type { Attrs, Op } from './op.ts'
 import { numel, type Shape } from './shape.ts'
@@ -128,6 +128,7 @@ export function record(
   })
   if (op.grad && modes().grad && inputs.some((v) => v.requiresGrad))
     for (const o of node.outputs) if (o.dtype === 'float32') o.requiresGrad = true
+  boundChain(node)
   for (const observe of observers) observe(node)
   return node
 }
