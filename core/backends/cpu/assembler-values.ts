@@ -160,6 +160,9 @@ export class I32 {
   clz(): I32 {
     return new I32([this.code, 0x67])
   }
+  ctz(): I32 {
+    return new I32([this.code, 0x68])
+  }
   /** `then` where this is not 0; both are evaluated. */
   select<T extends Value>(then: T, otherwise: T): T {
     const code: Code =

@@ -47,3 +47,7 @@ export function rowsOf(o: CallOperand): { rows: number; columns: number } {
 }
 
 export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b)
+
+/** Units a thread takes at a time: about 10 microseconds of work, but at least some pieces for a few threads. */
+export const grainOf = (units: number, unitCost: number): number =>
+  Math.max(1, Math.min(Math.round(10_000 / (unitCost + 1)), Math.floor(units / 8)))

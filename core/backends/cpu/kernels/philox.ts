@@ -1,0 +1,112 @@
+/**
+ * Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011), four counters at a
+ * time.
+ */
+import type { CallKernel } from '../../../plan/kernel.ts'
+import { type FunctionBuilder, I32, I32x4, ModuleBuilder } from '../assembler.ts'
+import { type Dispatch, scalarSlot } from '../dispatch.ts'
+import { argumentBlock, ceilDiv, grainOf, operandAddress } from './arguments.ts'
+import { RowLoops } from './row-loops.ts'
+
+const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57]
+const KEY_STEPS = [0x9e3779b9, 0xbb67ae85]
+const ROUNDS = 10
+
+/** Low and high words of the products with a constant. */
+function wideMultiply(f: FunctionBuilder, x: I32x4, factor: number): { low: I32x4; high: I32x4 } {
+  const m = I32x4.const(factor | 0)
+  const first = f.let(x.extmulLowU(m))
+  const second = f.let(x.extmulHighU(m))
+  return { low: first.shuffle(second, [0, 2, 4, 6]), high: first.shuffle(second, [1, 3, 5, 7]) }
+}
+
+export interface PhiloxKey {
+  readonly key0: I32
+  readonly key1: I32
+  readonly counter0: I32
+  readonly counter1: I32
+}
+
+/** The 16 elements of block number `block` of a stream, as four vectors. */
+export function emitPhiloxBlock(f: FunctionBuilder, key: PhiloxKey, block: I32): I32x4[] {
+  // 64-bit sum of the counter and 4 * block + lane; 4 * block may exceed 32 bits
+  const at = f.let(block)
+  const shifted = f.let(at.shl(2))
+  const base0 = f.let(key.counter0.add(shifted))
+  const carry = base0.ltU(shifted).add(at.shrU(30))
+  const base1 = f.let(key.counter1.add(carry).splat())
+  const low = f.let(base0.splat())
+  const c = [
+    f.let(low.add(I32x4.const(0, 1, 2, 3))),
+    f.let(base1),
+    f.let(I32x4.const(0)),
+    f.let(I32x4.const(0)),
+  ]
+  c[1].set(base1.sub(c[0].ltU(low)))
+  const k0 = f.let(key.key0)
+  const k1 = f.let(key.key1)
+  for (let round = 0; round < ROUNDS; round++) {
+    const a = wideMultiply(f, c[0], MULTIPLIERS[0])
+    const b = wideMultiply(f, c[2], MULTIPLIERS[1])
+    const next = [
+      f.let(b.high.xor(c[1]).xor(k0.splat())),
+      f.let(b.low),
+      f.let(a.high.xor(c[3]).xor(k1.splat())),
+      f.let(a.low),
+    ]
+    for (let w = 0; w < 4; w++) c[w].set(next[w])
+    k0.set(k0.add(KEY_STEPS[0] | 0))
+    k1.set(k1.add(KEY_STEPS[1] | 0))
+  }
+  return c
+}
+
+const block = argumentBlock({
+  to: 'i32',
+  count: 'i32',
+  key0: 'i32',
+  key1: 'i32',
+  counter0: 'i32',
+  counter1: 'i32',
+})
+
+/** Unit: 16 elements. */
+function emitPhilox(): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder()
+  const rows = new RowLoops(module)
+  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+    const p = block.read(f, args)
+    f.for(start, end, 1, (unit) => {
+      const words = emitPhiloxBlock(f, p, unit)
+      const to = f.let(p.to.add(unit.shl(6)))
+      const left = f.let(p.count.sub(unit.shl(4)))
+      for (let w = 0; w < 4; w++)
+        f.if(
+          left.geS(4 * w + 4),
+          () => f.storeVector(to, words[w], 16 * w),
+          () =>
+            f.if(left.gtS(4 * w), () =>
+              rows.storeTail(f, to.add(16 * w), words[w].bitsToF32x4(), left.sub(4 * w)),
+            ),
+        )
+    })
+  })
+  return module.bytes()
+}
+
+export function lowerPhilox(kernel: CallKernel): Dispatch[] {
+  const [to] = kernel.outputs
+  const count = to.shape.reduce((a, b) => a * b, 1)
+  const [key0, key1, counter0, counter1] = kernel.scalars.map((s) => scalarSlot(s.slot, 'i32'))
+  const units = ceilDiv(count, 16)
+  return [
+    {
+      codeKey: 'philox',
+      emit: emitPhilox,
+      args: block.words({ to: operandAddress(to), count, key0, key1, counter0, counter1 }),
+      units,
+      grain: grainOf(units, 25),
+      cost: units * 25,
+    },
+  ]
+}
