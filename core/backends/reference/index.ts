@@ -1,0 +1,1 @@
+export { createReferenceBackend, ReferenceBackend, type ReferenceOptions } from './backend.ts'
