@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/helpers/find-webgpu.ts'],
+    // Dawn must not be loaded into worker threads; two processes fill the two cores of the reference machine
+    pool: 'forks',
+    maxWorkers: 2,
+    // limits against hanging, wide enough for a busy machine: nothing is measured by them
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // tests of webgpu take a software adapter where there is no other
+    env: { TUNESMITH_ADAPTER: process.env.TUNESMITH_ADAPTER ?? 'any' },
+  },
+})
