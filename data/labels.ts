@@ -26,7 +26,8 @@ export interface LabelSetOptions {
  */
 export function labelSet(rows: readonly TextRow[], { id2label }: LabelSetOptions = {}): LabelSet {
   if (id2label) {
-    const known = makeLabelSet(classNames(id2label))
+    const names = classNames(id2label)
+    const known = makeLabelSet(names, !names.some(isInteger))
     for (const row of rows) known.encode(row)
     return known
   }
@@ -40,9 +41,9 @@ export function labelSet(rows: readonly TextRow[], { id2label }: LabelSetOptions
   return makeLabelSet([...names].sort(numeric ? (a, b) => Number(a) - Number(b) : undefined))
 }
 
-function makeLabelSet(names: readonly string[]): LabelSet {
+/** @param acceptsIds whether a row may give the number of a class instead of its name */
+function makeLabelSet(names: readonly string[], acceptsIds = false): LabelSet {
   const ids = new Map(names.map((name, id) => [name, id]))
-  const acceptsIds = !names.some(isInteger)
   return {
     names,
     id2label: Object.fromEntries(names.entries()),
