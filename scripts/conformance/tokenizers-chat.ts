@@ -55,8 +55,8 @@ function expectRendered(
   { expected, error }: { expected?: string; error?: string },
 ): void {
   const render = () => renderChat(template, messages, specialTokens, options)
-  if (error !== undefined) return expectThrow(render, error)
-  expectEqual('text', renderOrSkip(render), expected)
+  if (error !== undefined) expectThrow(render, error)
+  else expectEqual('text', renderOrSkip(render), expected)
 }
 
 /** A construct that the template library says it lacks is not built. */
