@@ -14,7 +14,7 @@ const word = new DataView(new ArrayBuffer(4))
 
 /** A literal of any f32, infinities and NaN included; valid as the initial value of a `let`. */
 export function f32Literal(value: number): string {
-  if (value !== value) return 'quietNan()'
+  if (Number.isNaN(value)) return 'quietNan()'
   const rounded = Math.fround(value)
   if (rounded === Infinity) return 'infinity()'
   if (rounded === -Infinity) return '-infinity()'

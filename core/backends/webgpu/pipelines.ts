@@ -64,13 +64,17 @@ export class Pipelines {
     const code = shaderSource(dispatch, shareWrites)
     this.onSource?.(label, code)
     const layout = this.layout(dispatch, shareWrites)
+    // a module with errors is reported again by the pipeline: keep the first report from counting as the device's
+    this.device.pushErrorScope('validation')
+    const module = this.device.createShaderModule({ label, code })
+    this.device.popErrorScope().catch(() => undefined)
     const entry: Compiled = {
       layout: layout.bind,
       ready: this.device
         .createComputePipelineAsync({
           label,
           layout: layout.pipeline,
-          compute: { module: this.device.createShaderModule({ label, code }), entryPoint: 'main' },
+          compute: { module, entryPoint: 'main' },
         })
         .then(
           (pipeline) => {
