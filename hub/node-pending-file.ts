@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { InputError, messageOf } from './errors.ts'
 
 /** One call writes at most this much, so that other work can run in between. */
 const MAX_WRITE = 64 * 1024 * 1024
@@ -16,11 +17,24 @@ export interface PendingFile {
   discard(): Promise<void>
 }
 
-/** Begins to write `path`, making its folder where it is missing. */
+/**
+ * Begins to write `path`, making its folder where it is missing.
+ *
+ * @throws InputError, here and from the methods, where the system refuses: no permission, no space, a folder in place.
+ */
 export async function createPendingFile(path: string): Promise<PendingFile> {
-  await mkdir(dirname(path), { recursive: true })
+  const guard = async <T>(action: () => Promise<T>): Promise<T> => {
+    try {
+      return await action()
+    } catch (error) {
+      throw new InputError(`[hub] cannot write ${path}: ${reasonOf(error)}`, { cause: error })
+    }
+  }
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
-  const handle = await open(temporary, 'wx')
+  const handle = await guard(async () => {
+    await mkdir(dirname(path), { recursive: true })
+    return open(temporary, 'wx')
+  })
   let closed = false
   const close = async () => {
     if (closed) return
@@ -28,24 +42,45 @@ export async function createPendingFile(path: string): Promise<PendingFile> {
     await handle.close()
   }
   return {
-    async write(bytes) {
-      for (let done = 0; done < bytes.length; ) {
-        const length = Math.min(bytes.length - done, MAX_WRITE)
-        done += (await handle.write(bytes, done, length)).bytesWritten
-      }
-    },
-    async finish() {
-      await handle.sync()
-      await close()
-    },
-    async commit() {
-      await rename(temporary, path)
-      await syncFolder(dirname(path))
-    },
+    write: (bytes) =>
+      guard(async () => {
+        for (let done = 0; done < bytes.length; ) {
+          const length = Math.min(bytes.length - done, MAX_WRITE)
+          done += (await handle.write(bytes, done, length)).bytesWritten
+        }
+      }),
+    finish: () =>
+      guard(async () => {
+        await handle.sync()
+        await close()
+      }),
+    commit: () =>
+      guard(async () => {
+        await rename(temporary, path)
+        await syncFolder(dirname(path))
+      }),
     async discard() {
       await close().catch(() => {})
       await rm(temporary, { force: true }).catch(() => {})
     },
+  }
+}
+
+function reasonOf(error: unknown): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOSPC':
+      return 'the disk is full'
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return 'no permission to write there'
+    case 'EISDIR':
+      return 'there is a folder of this name'
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return 'a part of its path is a file'
+    default:
+      return messageOf(error)
   }
 }
 

@@ -43,7 +43,7 @@ export async function serializeSafetensors(
  * Writes a safetensors file (Node). It appears at `path` only when it is complete and flushed; after an error or a
  * crash, what was there before is untouched.
  *
- * @throws SafetensorsError if a name, dtype, shape or length is wrong; errors of the file system as they come.
+ * @throws SafetensorsError if a name, dtype, shape or length is wrong, InputError if the file cannot be written.
  */
 export async function writeSafetensors(
   path: string,

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   bytesOf,
+  InputError,
   openCheckpoint,
   openSafetensors,
   saveCheckpoint,
@@ -95,6 +96,21 @@ describe('writing', () => {
     )
     expect(await readdir(folder)).toEqual(['model.safetensors'])
     expect(await readFile(path)).toEqual(before)
+  })
+
+  test('a place that cannot be written to is named', async () => {
+    const folder = await temporaryFolder()
+    await mkdir(join(folder, 'taken.safetensors'))
+    await writeFile(join(folder, 'file'), '')
+    const writing = (path: string) => writeSafetensors(join(folder, path), [float32('w', [1])])
+    await expect(writing('taken.safetensors')).rejects.toThrow(
+      /cannot write .*taken\.safetensors: there is a folder/,
+    )
+    await expect(writing('file/x.safetensors')).rejects.toThrow(
+      /cannot write .*: a part of its path is a file/,
+    )
+    await expect(writing('taken.safetensors')).rejects.toThrow(InputError)
+    expect((await readdir(folder)).sort()).toEqual(['file', 'taken.safetensors'])
   })
 
   test('asks for the bytes of one tensor at a time, in the order of the file', async () => {
