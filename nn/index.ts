@@ -1,0 +1,10 @@
+/** Modules, losses and initialisation: `import ... from 'tunesmith/nn'`. */
+export { GELU, Identity, ReLU, Sigmoid, SiLU, Softmax, Tanh } from './activations.ts'
+export { ModuleList, Sequential } from './containers.ts'
+export * as functional from './functional.ts'
+export * as init from './init.ts'
+export { Dropout, Embedding, LayerNorm, Linear, RMSNorm } from './layers.ts'
+export { type ForwardHook, type ForwardPreHook, Module } from './module.ts'
+export { Parameter, type ParameterOptions } from './parameter.ts'
+export type { LoadResult, StateDict } from './state-dict.ts'
+export type { AnyModule } from './tree.ts'
