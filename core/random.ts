@@ -1,5 +1,7 @@
 /** Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011), the same stream on every backend. */
 
+import { philoxStream } from './philox.ts'
+
 /** A stream of random numbers. Each op reserves its part when it is called, so order of evaluation does not matter. */
 export class Generator {
   private seed = 0n
@@ -29,6 +31,12 @@ export class Generator {
       counter0: start % 2 ** 32,
       counter1: Math.floor(start / 2 ** 32),
     }
+  }
+
+  /** One number in [0, 1) on the host, with 24 bits: element 0 of a reservation of its own. */
+  uniform(): number {
+    const { key0, key1, counter0, counter1 } = this.reserve(1)
+    return (philoxStream(key0, key1, counter0, counter1)(0) >>> 8) * 2 ** -24
   }
 
   getState(): { seed: string; position: number } {
