@@ -35,10 +35,17 @@ export function assign(state: State, x: Tensor): Value {
 function write(state: State, x: Tensor, attrs: Attrs, scalars: readonly number[]): Value {
   const source = cast(x, state.dtype)
   // what a slice does not touch stays, so the old version is an input in all but name: order comes from the plan
-  const node = record(assignOp, [source.value], attrs, scalars, [{ shape: state.shape, dtype: state.dtype }], {
-    state,
-    version: state.nextVersion(),
-  })
+  const node = record(
+    assignOp,
+    [source.value],
+    attrs,
+    scalars,
+    [{ shape: state.shape, dtype: state.dtype }],
+    {
+      state,
+      version: state.nextVersion(),
+    },
+  )
   state.advance(node.outputs[0])
   pending.push(node)
   return state.current
@@ -51,9 +58,13 @@ function write(state: State, x: Tensor, attrs: Attrs, scalars: readonly number[]
 export function assignSlice(state: State, x: Tensor, dim: number, start: number): Value {
   const d = normalizeDim(dim, state.shape.length, 'assignSlice')
   if (!sameShape(state.shape.with(d, x.shape[d]), x.shape))
-    throw new RangeError(`[assignSlice] ${formatShape(x.shape)} does not fit ${state.name} ${formatShape(state.shape)} outside dim ${dim}`)
+    throw new RangeError(
+      `[assignSlice] ${formatShape(x.shape)} does not fit ${state.name} ${formatShape(state.shape)} outside dim ${dim}`,
+    )
   if (start < 0 || start + x.shape[d] > state.shape[d])
-    throw new RangeError(`[assignSlice] ${x.shape[d]} positions from ${start} do not fit into dim ${dim} of size ${state.shape[d]} of ${state.name}`)
+    throw new RangeError(
+      `[assignSlice] ${x.shape[d]} positions from ${start} do not fit into dim ${dim} of size ${state.shape[d]} of ${state.name}`,
+    )
   return write(state, x, { dim: d }, [start])
 }
 
