@@ -23,15 +23,17 @@ export interface GradOptions extends BackwardOptions {
   allowUnused?: boolean
 }
 
-/** Nodes that backward has gone through; the next evaluation lets go of their inputs. */
+/** Nodes that backward has gone through, until an evaluation has computed their results. */
 let finished: Node[] = []
 
-/** Called after an evaluation: forward graphs whose gradients were taken are let go. */
+/** Called after an evaluation: results whose gradients were taken let go of the graph behind them. */
 export function releaseDifferentiated(): void {
-  for (const node of finished) {
-    node.inputs = []
-    for (const o of node.outputs) if (o.storage) o.node = null
-  }
+  for (const node of finished)
+    for (const o of node.outputs)
+      if (o.storage) {
+        o.node = null
+        o.released = true
+      }
   finished = []
 }
 
@@ -42,17 +44,17 @@ function nodesBehind(roots: readonly Value[]): Node[] {
   while (stack.length) {
     const node = stack.pop()!
     if (seen.has(node) || !node.op.grad) continue
-    if (node.differentiated && node.inputs.length === 0)
-      throw new Error(
-        '[backward] the graph was freed by an earlier backward(): pass { retainGraph: true } there',
-      )
     seen.add(node)
     for (const v of node.inputs) if (v.node && v.requiresGrad) stack.push(v.node)
   }
   return [...seen].sort((a, b) => b.id - a.id)
 }
 
-const isLeaf = (v: Value): boolean => !v.node?.op.grad
+function isLeaf(v: Value): boolean {
+  if (v.released)
+    throw new Error('[backward] the graph was freed by an earlier backward(): pass { retainGraph: true } there')
+  return !v.node?.op.grad
+}
 
 function runHooks(value: Value, grad: Tensor): Tensor {
   let out = grad
@@ -95,7 +97,6 @@ function propagate(
     if (dys.every((d) => d === null)) continue
     differentiate(node, dys, options.createGraph ?? false, give)
     if (!options.retainGraph && !options.createGraph) {
-      node.differentiated = true
       finished.push(node)
     }
   }

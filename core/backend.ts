@@ -45,6 +45,8 @@ export interface Backend {
   readonly description: string
   /** True where memory can be read and plans run without awaiting. */
   readonly synchronous: boolean
+  /** True where floats are kept in float64: reading gives Float64Arrays then. Only the reference can. */
+  readonly float64?: boolean
   /** Whether there is a kernel for this call (its buffers are not numbered yet); otherwise the op is decomposed. */
   supports(call: Pick<CallKernel, 'name' | 'inputs' | 'outputs' | 'attrs'>): boolean
   /** Contents are undefined. Throws one clear error when memory is short. */

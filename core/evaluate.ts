@@ -118,7 +118,7 @@ function runNow(job: Job): void {
 function moveToHost(v: Value): void {
   const storage = v.storage
   if (storage?.kind !== 'device' || !storage.backend.downloadSync || deviceBytes(v) > HOST_ROOT_BYTES) return
-  const data = hostArray(v)
+  const data = hostArray(v, storage.backend)
   storage.backend.downloadSync(storage.buffer, 0, data.raw)
   replaceStorage(v, data.finish())
 }
@@ -130,13 +130,14 @@ function replaceStorage(v: Value, data: TypedArray): void {
 }
 
 /** An array of the device's layout, and how it becomes one of the host's. */
-function hostArray(v: Value): { raw: TypedArray; finish: () => TypedArray } {
+function hostArray(v: Value, backend: Backend): { raw: TypedArray; finish: () => TypedArray } {
   const n = numel(v.shape)
   if (v.dtype === 'bool') {
     const words = new Int32Array(n)
     return { raw: words, finish: () => Uint8Array.from(words) }
   }
-  const raw = new (dtypeInfo(v.dtype).hostArray)(n)
+  const raw =
+    backend.float64 && v.dtype === 'float32' ? new Float64Array(n) : new (dtypeInfo(v.dtype).hostArray)(n)
   return { raw, finish: () => raw }
 }
 
@@ -203,7 +204,7 @@ export async function readValue(t: Tensor): Promise<TypedArray> {
   const storage = t.value.storage!
   if (storage.kind === 'host') return storage.data.slice()
   const source = locate(t.value, storage)
-  const out = hostArray(t.value)
+  const out = hostArray(t.value, source.backend)
   await queue
   await source.backend.download(source.buffer, source.offset, out.raw)
   const data = out.finish()
@@ -220,7 +221,7 @@ export function readValueSync(t: Tensor): TypedArray {
   const source = locate(t.value, storage)
   if (!source.backend.downloadSync)
     throw new Error(`[dataSync] ${source.backend.name} cannot be read without waiting: use await x.data()`)
-  const out = hostArray(t.value)
+  const out = hostArray(t.value, source.backend)
   source.backend.downloadSync(source.buffer, source.offset, out.raw)
   return out.finish()
 }

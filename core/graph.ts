@@ -39,6 +39,8 @@ export class Value {
   requiresGrad: boolean
   /** Becomes a root of the next plan that computes it, without being a reason to compute it. */
   keep = false
+  /** True for an evaluated result whose graph was let go because its gradient was taken. */
+  released = false
   /** Gradient hooks, in order of registration. */
   hooks: ((grad: unknown) => unknown)[] | null = null
 
@@ -69,8 +71,6 @@ export class Node {
   readonly where: string | null
   /** Length of the chain of small pending results that ends here; see `requestRoot`. */
   chain = 0
-  /** True once `backward()` has gone through: its inputs are dropped after the next evaluation. */
-  differentiated = false
   private signatureId = -1
 
   constructor(init: {

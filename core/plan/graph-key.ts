@@ -26,9 +26,6 @@ export interface PendingGraph {
 export const computedInputs = (node: Node): readonly Value[] =>
   node.op.kind === 'view' ? node.inputs.slice(0, 1) : node.inputs
 
-/** A node whose gradient was taken lost its inputs at the evaluation that followed. */
-const isReleased = (node: Node): boolean => node.differentiated && node.inputs.length === 0
-
 function collect(targets: readonly Value[], effects: readonly Node[]): Node[] {
   const seen = new Set<Node>()
   const stack: Node[] = [...effects]
@@ -36,10 +33,6 @@ function collect(targets: readonly Value[], effects: readonly Node[]): Node[] {
   while (stack.length) {
     const node = stack.pop()!
     if (seen.has(node)) continue
-    if (isReleased(node))
-      throw new Error(
-        `[evaluate] the result of ${node.op.name} was not kept when its graph was evaluated, and the graph is gone since backward(): call retain() on it before the step`,
-      )
     seen.add(node)
     for (const v of computedInputs(node)) if (!v.storage && v.node) stack.push(v.node)
   }

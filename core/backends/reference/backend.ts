@@ -18,7 +18,7 @@ export class ReferenceBackend implements Backend {
   readonly name = 'reference'
   readonly description: string
   readonly synchronous = true
-  private readonly float64: boolean
+  readonly float64: boolean
   private readonly buffers = new Set<ReferenceBuffer>()
   private readonly executables = new Set<ReferenceExecutable>()
 
