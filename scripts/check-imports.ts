@@ -59,7 +59,7 @@ interface Rule {
   readonly why: string
 }
 
-const scalarLevel = ['core/expr*.ts', 'core/math.ts', 'core/dtype.ts', 'core/shape.ts']
+const scalarLevel = ['core/expr*.ts', 'core/math.ts', 'core/philox.ts', 'core/dtype.ts', 'core/shape.ts']
 const execution = ['core/evaluate.ts', 'core/read.ts', 'core/device.ts', 'core/move.ts']
 
 /** Inside core: expr <- ops <- graph, autograd <- plan, with the graph's nodes and handles shared by ops and plan. */
