@@ -73,31 +73,47 @@ export const rowsOf = (shape: readonly number[]): { rows: number; columns: numbe
   return { rows: shape.length === 0 ? 1 : numel(shape.slice(0, -1)), columns }
 }
 
-/** Rows `start` to `start + count` of a contiguous tensor, as [count, columns]. */
-export function rowSlice(o: CallOperand, start: number, count: number): CallOperand {
-  const { columns } = rowsOf(o.shape)
-  return { ...o, shape: [count, columns], strides: [columns, 1], offset: o.offset + start * columns }
-}
+/** Elements `start` to `start + count` of a contiguous tensor, as [count]. */
+export const flatSlice = (o: CallOperand, start: number, count: number): CallOperand => ({
+  ...o,
+  shape: [count],
+  strides: [1],
+  offset: o.offset + start,
+})
+
+/** Rows `start` to `start + count` of a contiguous tensor with rows of `columns`. */
+export const rowSlice = (o: CallOperand, columns: number, start: number, count: number): CallOperand =>
+  flatSlice(o, start * columns, count * columns)
 
 export const bytesOf = (o: CallOperand): number => windowOf(o.shape, o.strides, o.offset, o.dtype).bytes
 
 /** Threads of a workgroup that works on a row of `columns`. */
 export const rowWorkgroup = (columns: number): number => (columns <= 256 ? 64 : 256)
 
-/** Combines `partials[0..size)` in a tree; every thread has written its own. Leaves the result in `partials[0]`. */
-export const treeReduce = (
-  size: number,
-  combine: (a: string, b: string) => string,
-  array = 'partials',
-): string =>
-  `  workgroupBarrier();
-  for (var half = ${size / 2}; half > 0; half /= 2) {
-    if (lid < half) { ${array}[lid] = ${combine(`${array}[lid]`, `${array}[lid + half]`)}; }
-    workgroupBarrier();
-  }`
+const TREE = {
+  sumAll: (a: string, b: string) => `${a} + ${b}`,
+  maxAll: (a: string, b: string) => `maxNan(${a}, ${b})`,
+} as const
 
-export const plus = (a: string, b: string): string => `${a} + ${b}`
-export const larger = (a: string, b: string): string => `maxNan(${a}, ${b})`
+/** Functions `sumAll(x, lid)` and `maxAll(x, lid)`: a value of every thread combined in a tree, given to all. */
+export const treeFunctions = (size: number, names: readonly (keyof typeof TREE)[]): string =>
+  `var<workgroup> partials: array<f32, ${size}>;
+${names
+  .map(
+    (name) => `fn ${name}(x: f32, lid: i32) -> f32 {
+  partials[lid] = x;
+  workgroupBarrier();
+  for (var half = ${size / 2}; half > 0; half /= 2) {
+    if (lid < half) { partials[lid] = ${TREE[name]('partials[lid]', 'partials[lid + half]')}; }
+    workgroupBarrier();
+  }
+  let result = partials[0];
+  workgroupBarrier();
+  return result;
+}`,
+  )
+  .join('\n')}
+`
 
 /** One thread for each of `total` elements: `body` sees `element`. */
 export function elementwise(d: {
