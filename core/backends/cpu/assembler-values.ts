@@ -88,6 +88,11 @@ export class I32 {
       return this.shl(31 - Math.clz32(known))
     return this.binary(0x6c, o)
   }
+  /** The high word of the unsigned 64-bit product. */
+  mulHighU(o: I32): I32 {
+    const product: Code = [this.code, 0xad, o.code, 0xad, 0x7e]
+    return new I32([product, 0x42, 32, 0x88, 0xa7])
+  }
   divS(o: I32 | number): I32 {
     return this.binary(0x6d, o)
   }

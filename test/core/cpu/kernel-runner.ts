@@ -1,9 +1,12 @@
-/** Runs a hand-written kernel's dispatches on one thread, with the units split as several threads might take them. */
+/**
+ * A backend for tests of single kernels: runs the dispatches of hand-written kernels on one thread, with the units split
+ * and ordered as several threads might take them.
+ */
+import type { Backend, Binding, DeviceBuffer } from '../../../core/backend.ts'
 import type { ArgWord, Dispatch } from '../../../core/backends/cpu/dispatch.ts'
-import { lowerCall } from '../../../core/backends/cpu/kernels/index.ts'
-import { dtypeInfo, type TypedArray } from '../../../core/dtype.ts'
-import type { CallKernel } from '../../../core/plan/kernel.ts'
-import { numel } from '../../../core/shape.ts'
+import { lowerCall, supportsCall } from '../../../core/backends/cpu/kernels/index.ts'
+import type { TypedArray } from '../../../core/dtype.ts'
+import type { CallKernel, KernelPlan } from '../../../core/plan/kernel.ts'
 
 export interface RunOptions {
   readonly relaxedSimd?: boolean
@@ -22,62 +25,90 @@ function moduleOf(dispatch: Dispatch): WebAssembly.Module {
   return module
 }
 
-/**
- * `buffers[i]` is plan buffer i (outputs included: written in place). All of memory is filled with NaN first, so that a
- * read of what nobody wrote shows.
- */
-export function runCall(
-  kernel: CallKernel,
-  buffers: TypedArray[],
-  scalars: number[],
-  options: RunOptions = {},
-): void {
+class Allocation implements DeviceBuffer {
+  readonly bytes: number
+  readonly address: number
+
+  constructor(bytes: number, address: number) {
+    this.bytes = bytes
+    this.address = address
+  }
+}
+
+const ARGUMENTS = 1024
+/** One memory for all runs; what is not written is NaN, so that a read of it shows. */
+const memory = new WebAssembly.Memory({ initial: 128, maximum: 65536, shared: true })
+
+export function singleThreadBackend(options: RunOptions = {}): Backend {
   const { relaxedSimd = true, grain } = options
   let top = 4096
+  new Uint8Array(memory.buffer).fill(0xff)
   const allocate = (bytes: number) => {
     const at = top
     top = Math.ceil((top + bytes) / 64) * 64
-    return at
+    if (top > memory.buffer.byteLength)
+      throw new RangeError(`[test] ${bytes} bytes do not fit the test's memory`)
+    return new Allocation(bytes, at)
   }
-  const addresses = buffers.map((b) => allocate(b.byteLength))
-  const scratchAt: number[] = []
-  const dispatches = lowerCall(kernel, {
-    features: { relaxedSimd },
-    scratch: (bytes) => scratchAt.push(allocate(bytes)) - 1,
-  })
-  const argsAt = allocate(1024)
-  const localAt = allocate(Math.max(0, ...dispatches.map((d) => d.localBytes ?? 0)))
-  const pages = Math.ceil((top + 4096) / 65536)
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true })
-  new Uint8Array(memory.buffer).fill(0xff)
-  buffers.forEach((b, i) => {
-    new Uint8Array(memory.buffer, addresses[i], b.byteLength).set(
-      new Uint8Array(b.buffer, b.byteOffset, b.byteLength),
-    )
-  })
-  const view = new DataView(memory.buffer)
-  const write = (at: number, word: ArgWord) => {
-    if (word.kind === 'float') view.setFloat32(at, word.value, true)
-    else if (word.kind === 'int') view.setInt32(at, word.value, true)
-    else if (word.kind === 'buffer') view.setInt32(at, addresses[word.buffer] + word.byteOffset, true)
-    else if (word.kind === 'scratch') view.setInt32(at, scratchAt[word.scratch] + word.byteOffset, true)
-    else if (word.type === 'f32') view.setFloat32(at, scalars[word.slot], true)
-    else view.setInt32(at, scalars[word.slot], true)
-  }
-  for (const dispatch of dispatches) {
-    const instance = new WebAssembly.Instance(moduleOf(dispatch), { env: { memory } })
-    const run = instance.exports.run as (args: number, start: number, end: number, local: number) => void
-    dispatch.args.forEach((word, i) => {
-      write(argsAt + 4 * i, word)
+
+  const runCall = (kernel: CallKernel, bindings: readonly number[], scalars: readonly number[]) => {
+    const scratch: number[] = []
+    const dispatches = lowerCall(kernel, {
+      features: { relaxedSimd },
+      scratch: (bytes) => scratch.push(allocate(bytes).address) - 1,
     })
-    const step = grain ?? dispatch.units
-    for (let start = Math.floor((dispatch.units - 1) / step) * step; start >= 0; start -= step)
-      run(argsAt, start, Math.min(dispatch.units, start + step), localAt)
+    const local = allocate(Math.max(0, ...dispatches.map((d) => d.localBytes ?? 0))).address
+    const view = new DataView(memory.buffer)
+    const write = (at: number, word: ArgWord) => {
+      if (word.kind === 'float') view.setFloat32(at, word.value, true)
+      else if (word.kind === 'int') view.setInt32(at, word.value, true)
+      else if (word.kind === 'buffer') view.setInt32(at, bindings[word.buffer] + word.byteOffset, true)
+      else if (word.kind === 'scratch') view.setInt32(at, scratch[word.scratch] + word.byteOffset, true)
+      else if (word.type === 'f32') view.setFloat32(at, scalars[word.slot], true)
+      else view.setInt32(at, scalars[word.slot], true)
+    }
+    for (const dispatch of dispatches) {
+      const { exports } = new WebAssembly.Instance(moduleOf(dispatch), { env: { memory } })
+      const run = exports.run as (args: number, start: number, end: number, local: number) => void
+      dispatch.args.forEach((word, i) => {
+        write(ARGUMENTS + 4 * i, word)
+      })
+      const step = Math.max(1, grain ?? dispatch.units)
+      for (let start = (Math.ceil(dispatch.units / step) - 1) * step; start >= 0; start -= step)
+        run(ARGUMENTS, start, Math.min(dispatch.units, start + step), local)
+    }
   }
-  for (const output of kernel.outputs) {
-    const target = buffers[output.buffer]
-    const bytes = numel(output.shape) * dtypeInfo(output.dtype).deviceBytes
-    const from = new Uint8Array(memory.buffer, addresses[output.buffer], bytes)
-    new Uint8Array(target.buffer, target.byteOffset, bytes).set(from)
+
+  const bytesOf = (buffer: DeviceBuffer, byteOffset: number, array: TypedArray) =>
+    new Uint8Array(memory.buffer, (buffer as Allocation).address + byteOffset, array.byteLength)
+  const hostBytes = (array: TypedArray) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+
+  return {
+    name: 'cpu',
+    description: 'kernels on one thread',
+    synchronous: true,
+    supports: supportsCall,
+    allocate,
+    free: () => {},
+    upload: (buffer, byteOffset, data) => bytesOf(buffer, byteOffset, data).set(hostBytes(data)),
+    download: async (buffer, byteOffset, into) => hostBytes(into).set(bytesOf(buffer, byteOffset, into)),
+    prepare: (plan: KernelPlan) => ({
+      arenaBytes: 0,
+      run: async (bindings: readonly Binding[], scalars: readonly number[]) => {
+        const addresses = plan.buffers.map((b) => {
+          if (b.kind === 'temp') return allocate(b.bytes).address
+          const { buffer, offset } = bindings[b.binding]
+          return (buffer as Allocation).address + offset
+        })
+        for (const kernel of plan.kernels) {
+          if (kernel.kind !== 'call') throw new Error('[test] only hand-written kernels run here')
+          runCall(kernel, addresses, scalars)
+        }
+      },
+      dispose: () => {},
+    }),
+    memory: () => ({ arena: 0, buffers: top, reserved: top }),
+    trim: () => {},
+    shutdown: async () => {},
   }
 }

@@ -2,6 +2,7 @@
 import type { CallKernel, CallName } from '../../../plan/kernel.ts'
 import type { Dispatch, Lower, LowerContext } from '../dispatch.ts'
 import { lowerArgmax } from './argmax.ts'
+import { lowerAttention } from './attention.ts'
 import { lowerGather } from './gather.ts'
 import { lowerMatmul } from './matmul.ts'
 import { lowerLayerNorm, lowerLayerNormBackward, lowerRmsNorm, lowerRmsNormBackward } from './norms.ts'
@@ -21,6 +22,7 @@ const LOWER: Partial<Record<CallName, Lower>> = {
   gather: lowerGather,
   argmax: lowerArgmax,
   philox: lowerPhilox,
+  attention: lowerAttention,
 }
 
 /** Whether there is a kernel for this call. */

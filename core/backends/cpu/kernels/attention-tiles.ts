@@ -1,0 +1,123 @@
+/**
+ * The two products of blocked attention. One side's tokens lie across the lanes, eight at a time (a "panel", [D][8]); the
+ * other side's rows are read where they are, element by element, so that they need no packing:
+ *
+ * - `scores`: s[r, lane] = sum over d of row[r, d] panel[d, lane];
+ * - `accumulate`: sums[d, lane] += sum over r of row[r, d] weights[r, lane].
+ */
+import { F32x4, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+
+export const LANES = 8
+/** Bytes of one row of a block: a float for each lane. */
+export const ROW_BYTES = LANES * 4
+/** Rows of a tile of scores: 6 x 8 sums fill 12 of the 16 vector registers. */
+const TILE_ROWS = 6
+/** Bytes that `scores` may write beyond the last row. */
+export const SCORES_MARGIN = (TILE_ROWS - 1) * ROW_BYTES
+
+export interface AttentionTiles {
+  readonly scores: FunctionHandle
+  readonly accumulate: FunctionHandle
+}
+
+/** `scores(rows, rowStride, count, depth, panel, to)`, strides in bytes, for any number of rows. */
+function emitScores(module: ModuleBuilder): FunctionHandle {
+  const parameters = { rows: I32, rowStride: I32, count: I32, depth: I32, panel: I32, to: I32 }
+  return module.function(null, parameters, (f, { rows, rowStride, count, depth, panel, to }) => {
+    f.for(0, count, TILE_ROWS, (done) => {
+      const left = f.let(count.sub(done))
+      const row = [f.let<I32>(rows)]
+      // rows that do not exist repeat the last one
+      for (let r = 1; r < TILE_ROWS; r++)
+        row.push(f.let(left.gtS(r).select<I32>(row[r - 1].add(rowStride), row[r - 1])))
+      rows.set(row[TILE_ROWS - 1].add(rowStride))
+      const sums = Array.from({ length: 2 * TILE_ROWS }, () => f.let(F32x4.const(0)))
+      const at = f.let<I32>(panel)
+      const step = (i: number) => {
+        const low = f.let(at.loadF32x4(i * ROW_BYTES))
+        const high = f.let(at.loadF32x4(i * ROW_BYTES + 16))
+        row.forEach((pointer, r) => {
+          const x = f.let(pointer.loadSplatF32(i * 4))
+          sums[2 * r].set(f.madd(x, low, sums[2 * r]))
+          sums[2 * r + 1].set(f.madd(x, high, sums[2 * r + 1]))
+        })
+      }
+      const advance = (steps: number) => {
+        at.set(at.add(steps * ROW_BYTES))
+        for (const pointer of row) pointer.set(pointer.add(steps * 4))
+      }
+      const d = f.let(I32.const(0))
+      f.forFrom(d, depth.sub(3), 4, () => {
+        for (let i = 0; i < 4; i++) step(i)
+        advance(4)
+      })
+      f.forFrom(d, depth, 1, () => {
+        step(0)
+        advance(1)
+      })
+      sums.forEach((sum, i) => {
+        f.storeVector(to, sum, i * 16)
+      })
+      to.set(to.add(TILE_ROWS * ROW_BYTES))
+    })
+  })
+}
+
+/** Adds to `depth` rows of sums at a time (4 or 1). */
+function accumulateColumns(
+  f: FunctionBuilder,
+  columns: number,
+  at: { rows: I32; rowStride: I32; count: I32; weights: I32; sums: I32 },
+): void {
+  const totals = Array.from({ length: 2 * columns }, (_, i) => f.let(at.sums.loadF32x4(i * 16)))
+  const row = f.let<I32>(at.rows)
+  const weights = f.let<I32>(at.weights)
+  f.for(0, at.count, 1, () => {
+    const low = f.let(weights.loadF32x4(0))
+    const high = f.let(weights.loadF32x4(16))
+    for (let d = 0; d < columns; d++) {
+      const x = f.let(row.loadSplatF32(d * 4))
+      totals[2 * d].set(f.madd(x, low, totals[2 * d]))
+      totals[2 * d + 1].set(f.madd(x, high, totals[2 * d + 1]))
+    }
+    row.set(row.add(at.rowStride))
+    weights.set(weights.add(ROW_BYTES))
+  })
+  totals.forEach((total, i) => {
+    f.storeVector(at.sums, total, i * 16)
+  })
+}
+
+/** `accumulate(rows, rowStride, count, depth, weights, sums)`. */
+function emitAccumulate(module: ModuleBuilder): FunctionHandle {
+  const parameters = { rows: I32, rowStride: I32, count: I32, depth: I32, weights: I32, sums: I32 }
+  return module.function(null, parameters, (f, { rows, rowStride, count, depth, weights, sums }) => {
+    const d = f.let(I32.const(0))
+    for (const columns of [4, 1])
+      f.forFrom(d, depth.sub(columns - 1), columns, () => {
+        accumulateColumns(f, columns, { rows, rowStride, count, weights, sums })
+        rows.set(rows.add(columns * 4))
+        sums.set(sums.add(columns * ROW_BYTES))
+      })
+  })
+}
+
+export const emitAttentionTiles = (module: ModuleBuilder): AttentionTiles => ({
+  scores: emitScores(module),
+  accumulate: emitAccumulate(module),
+})
+
+/** `store(sums, depth, to, rowStride, count)`: the first `count` lanes of [D][8], each as a row of D. */
+export function emitStoreLanes(module: ModuleBuilder): FunctionHandle {
+  const parameters = { sums: I32, depth: I32, to: I32, rowStride: I32, count: I32 }
+  return module.function(null, parameters, (f, { sums, depth, to, rowStride, count }) => {
+    f.for(0, count, 1, (lane) => {
+      const from = f.let(sums.add(lane.shl(2)))
+      f.for(0, depth, 1, (d) => {
+        f.storeF32(to.add(d.shl(2)), from.loadF32())
+        from.set(from.add(ROW_BYTES))
+      })
+      to.set(to.add(rowStride))
+    })
+  })
+}
