@@ -2,7 +2,7 @@
 import type { CallKernel, CallName } from '../../../plan/kernel.ts'
 import type { Dispatch, Lower, LowerContext } from '../dispatch.ts'
 import { lowerArgmax } from './argmax.ts'
-import { lowerAttention } from './attention.ts'
+import { lowerAttention, lowerAttentionBackward } from './attention.ts'
 import { lowerGather } from './gather.ts'
 import { lowerMatmul } from './matmul.ts'
 import { lowerLayerNorm, lowerLayerNormBackward, lowerRmsNorm, lowerRmsNormBackward } from './norms.ts'
@@ -10,7 +10,7 @@ import { lowerPhilox } from './philox.ts'
 import { lowerGatherRows, lowerScatterAddRows } from './rows-by-id.ts'
 import { lowerSoftmax } from './softmax.ts'
 
-const LOWER: Partial<Record<CallName, Lower>> = {
+const LOWER: Record<CallName, Lower> = {
   matmul: lowerMatmul,
   softmax: lowerSoftmax,
   layerNorm: lowerLayerNorm,
@@ -23,6 +23,7 @@ const LOWER: Partial<Record<CallName, Lower>> = {
   argmax: lowerArgmax,
   philox: lowerPhilox,
   attention: lowerAttention,
+  attentionBackward: lowerAttentionBackward,
 }
 
 /** Whether there is a kernel for this call. */

@@ -1,0 +1,328 @@
+/**
+ * The gradient of attention, from the probabilities computed again in blocks: with P = exp(S - lse), K the dropout factors and
+ * delta = sum(dOut * o) of each query, dS = P (K dOut v^T - delta). One pass with queries across the lanes gives dq, one with
+ * keys across the lanes gives dk and dv: every sum has one owner and a fixed order.
+ */
+import { F32, F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder } from '../assembler.ts'
+import type { Dispatch } from '../dispatch.ts'
+import { ceilDiv, grainOf } from './arguments.ts'
+import {
+  type AttentionCall,
+  type AttentionCode,
+  type AttentionParameters,
+  attentionBlock,
+  codeKeyOf,
+  eachPiece,
+} from './attention-arguments.ts'
+import {
+  type AttentionFunctions,
+  emitAttentionFunctions,
+  fillKeepByKey,
+  fillKeepByQuery,
+  HALVES,
+  type Head,
+  headOf,
+  LANE_BLOCK,
+  loadMask,
+  ROW_BLOCK,
+  SCRATCH,
+  scratchBytes,
+} from './attention-blocks.ts'
+import { LANES, ROW_BYTES } from './attention-tiles.ts'
+import { sumLanes } from './elements.ts'
+import { expNegative } from './exp-negative.ts'
+import { RowLoops } from './row-loops.ts'
+
+/** In scratch of the call: lse of every query row (+inf where there is no key), then delta. */
+export const backwardRowsBytes = (rows: number): number => rows * 8
+
+/** Unit: one query row. */
+function emitRows(): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder()
+  const rows = new RowLoops(module)
+  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+    const p = attentionBlock.read(f, args)
+    f.for(start, end, 1, (row) => {
+      const query = f.let(row.remU(p.queries))
+      const batchHead = f.let(row.divU(p.queries))
+      const batch = f.let(batchHead.divU(p.heads))
+      const head = f.let(batchHead.remU(p.heads))
+      const o = p.o.add(batch.mul(p.oBatch)).add(head.mul(p.oHead)).add(query.mul(p.oRow))
+      const dOut = p.dOut.add(batch.mul(p.dOutBatch)).add(head.mul(p.dOutHead)).add(query.mul(p.dOutRow))
+      const sum = f.let(F32x4.const(0))
+      rows.each(f, p.depth, [o, dOut], {}, ([a, b]) => sum.set(sum.add(a.mul(b))))
+      const at = row.shl(2)
+      const lse = f.let(p.lse.add(at).loadF32())
+      const infinite = lse.eq(Number.NEGATIVE_INFINITY)
+      f.storeF32(p.rows.add(at), infinite.select(F32.const(Number.POSITIVE_INFINITY), lse))
+      f.storeF32(p.rows.add(batchCount(p)).add(at), sumLanes(f, sum))
+    })
+  })
+  return module.bytes()
+}
+
+/** Bytes from the lse of a row to its delta. */
+const batchCount = (p: AttentionParameters): I32 => p.rowCount.shl(2)
+
+interface Context {
+  readonly f: FunctionBuilder
+  readonly code: AttentionCode
+  readonly fn: AttentionFunctions
+  readonly p: AttentionParameters
+  readonly args: I32
+  readonly local: I32
+}
+
+interface LanePanel {
+  readonly head: Head
+  /** First token across the lanes, number of them (1 to 8), tokens of the other side from `first` to `last`. */
+  readonly token: I32
+  readonly count: I32
+  readonly first: I32
+  readonly last: I32
+}
+
+/** P and dS of four lanes of a row: `score` and `gradient` (dOut v) as computed, lse and delta of the query. */
+function probabilities(
+  c: Context,
+  at: {
+    score: F32x4
+    gradient: F32x4
+    keep: F32x4
+    lse: F32x4
+    delta: F32x4
+    scale: F32x4
+    mask: F32x4 | null
+    unseen: I32x4 | null
+  },
+): { weight: F32x4; gradient: F32x4 } {
+  const { f, code } = c
+  const score = f.let(at.mask ? f.madd(at.score, at.scale, at.mask) : at.score.mul(at.scale))
+  const seen = f.let(expNegative(f, score.sub(at.lse)))
+  const p = at.unseen ? f.let(seen.bitsToI32x4().andNot(at.unseen).bitsToF32x4()) : seen
+  const gradient = code.dropout ? at.gradient.mul(at.keep) : at.gradient
+  return { weight: code.dropout ? p.mul(at.keep) : p, gradient: p.mul(gradient.sub(at.delta)).mul(at.scale) }
+}
+
+/** dq of one panel of queries. */
+function queryPanel(c: Context, { head, token: query, count, first, last: end }: LanePanel): void {
+  const { f, code, fn, p, local } = c
+  const panelBytes = f.let(p.depth.mul(ROW_BYTES))
+  const q = f.let(local.add(SCRATCH.panels))
+  const dOut = f.let(q.add(panelBytes))
+  const dq = f.let(dOut.add(panelBytes))
+  f.call(fn.pack, q, head.q.add(query.mul(p.qRow)), p.qRow, I32.const(4), count, p.depth)
+  f.call(fn.pack, dOut, head.dOut.add(query.mul(p.dOutRow)), p.dOutRow, I32.const(4), count, p.depth)
+  f.memoryFill(dq, 0, panelBytes)
+  const rowAt = f.let(p.rows.add(head.row.add(query).shl(2)))
+  const lanes = (from: I32) => {
+    f.memoryCopy(local.add(SCRATCH.laneValues), from, count.shl(2))
+    return HALVES.map((half) => f.let(local.loadF32x4(SCRATCH.laneValues + 16 * half)))
+  }
+  const lse = lanes(rowAt)
+  const delta = lanes(rowAt.add(batchCount(p)))
+  const scale = f.let(p.scale.splat())
+  const offset = f.let(query.add(p.kvLength).sub(p.queries))
+  const limits = [I32x4.const(0, 1, 2, 3), I32x4.const(4, 5, 6, 7)].map((l) => f.let(l.add(offset.splat())))
+  const last = f.let<I32>(end)
+  if (code.causal) last.set(last.minS(f.let(offset.add(count))))
+
+  f.for(first, last, ROW_BLOCK, (key) => {
+    const keys = f.let(last.sub(key).minS(I32.const(ROW_BLOCK)))
+    const k = f.let(head.k.add(key.mul(p.kRow)))
+    const v = f.let(head.v.add(key.mul(p.vRow)))
+    f.call(fn.tiles.scores, k, p.kRow, keys, p.depth, q, local.add(SCRATCH.scores))
+    f.call(fn.tiles.scores, v, p.vRow, keys, p.depth, dOut, local.add(SCRATCH.gradients))
+    fillKeepByKey(f, fn, { args: c.args, local, row: head.row.add(query), queries: count, key, keys })
+    const mask = f.let(head.mask.add(query.mul(p.maskRow)).add(key.mul(p.maskColumn)))
+    const at = f.let(local)
+    f.for(0, keys, 1, (j) => {
+      for (const half of HALVES) {
+        const { gradient } = probabilities(c, {
+          score: at.loadF32x4(SCRATCH.scores + 16 * half),
+          gradient: at.loadF32x4(SCRATCH.gradients + 16 * half),
+          keep: at.loadF32x4(SCRATCH.keep + 16 * half),
+          lse: lse[half],
+          delta: delta[half],
+          scale,
+          mask: code.mask ? loadMask(f, mask, p.maskRow, half, count) : null,
+          unseen: code.causal ? key.add(j).splat().gtS(limits[half]) : null,
+        })
+        f.storeVector(at, gradient, SCRATCH.scores + 16 * half)
+      }
+      at.set(at.add(ROW_BYTES))
+      if (code.mask) mask.set(mask.add(p.maskColumn))
+    })
+    f.call(fn.tiles.accumulate, k, p.kRow, keys, p.depth, local.add(SCRATCH.scores), dq)
+  })
+  const rowBytes = p.heads.mul(p.depth).shl(2)
+  const to = p.dq.add(batchHeadOffset(p, head, p.queries, query))
+  f.call(fn.store, dq, p.depth, to, rowBytes, count)
+}
+
+/** Bytes to token `token` of a query head in a contiguous [B, T, H, D]. */
+const batchHeadOffset = (p: AttentionParameters, head: Head, tokens: I32, token: I32): I32 =>
+  head.batch.mul(tokens).add(token).mul(p.heads).add(head.head).mul(p.depth).shl(2)
+
+/** dk and dv of one panel of keys, summed over the query heads that share them. */
+function keyPanel(c: Context, batch: I32, kvHead: I32, panel: Omit<LanePanel, 'head'>): void {
+  const { f, code, fn, p, local } = c
+  const { token: key, count, first: start, last } = panel
+  const panelBytes = f.let(p.depth.mul(ROW_BYTES))
+  const k = f.let(local.add(SCRATCH.panels))
+  const v = f.let(k.add(panelBytes))
+  const dk = f.let(v.add(panelBytes))
+  const dv = f.let(dk.add(panelBytes))
+  f.memoryFill(dk, 0, panelBytes.shl(1))
+  const scale = f.let(p.scale.splat())
+  const keyLanes = [I32x4.const(0, 1, 2, 3), I32x4.const(4, 5, 6, 7)].map((l) => f.let(l.add(key.splat())))
+  // query i sees keys up to i + offset
+  const offset = f.let(p.kvLength.sub(p.queries))
+  const first = f.let(start)
+  if (code.causal) first.set(first.maxS(f.let(key.sub(offset))))
+  f.for(0, p.group, 1, (member) => {
+    const head = headOf(f, p, batch, f.let(kvHead.mul(p.group).add(member)))
+    f.if(member.eqz(), () => {
+      f.call(fn.pack, k, head.k.add(key.mul(p.kRow)), p.kRow, I32.const(4), count, p.depth)
+      f.call(fn.pack, v, head.v.add(key.mul(p.vRow)), p.vRow, I32.const(4), count, p.depth)
+    })
+    f.for(first, last, ROW_BLOCK, (query) => {
+      const queries = f.let(last.sub(query).minS(I32.const(ROW_BLOCK)))
+      const q = f.let(head.q.add(query.mul(p.qRow)))
+      const dOut = f.let(head.dOut.add(query.mul(p.dOutRow)))
+      f.call(fn.tiles.scores, q, p.qRow, queries, p.depth, k, local.add(SCRATCH.scores))
+      f.call(fn.tiles.scores, dOut, p.dOutRow, queries, p.depth, v, local.add(SCRATCH.gradients))
+      const row = f.let(head.row.add(query))
+      fillKeepByQuery(f, fn, { args: c.args, local, row, queries, key, keys: count })
+      const mask = f.let(head.mask.add(query.mul(p.maskRow)).add(key.mul(p.maskColumn)))
+      const rowAt = f.let(p.rows.add(row.shl(2)))
+      const deltaBytes = f.let(batchCount(p))
+      const at = f.let(local)
+      f.for(0, queries, 1, (i) => {
+        const lse = f.let(rowAt.loadSplatF32())
+        const delta = f.let(rowAt.add(deltaBytes).loadSplatF32())
+        for (const half of HALVES) {
+          const { weight, gradient } = probabilities(c, {
+            score: at.loadF32x4(SCRATCH.scores + 16 * half),
+            gradient: at.loadF32x4(SCRATCH.gradients + 16 * half),
+            keep: at.loadF32x4(SCRATCH.keep + 16 * half),
+            lse,
+            delta,
+            scale,
+            mask: code.mask ? loadMask(f, mask, p.maskColumn, half, count) : null,
+            unseen: code.causal ? keyLanes[half].gtS(query.add(i).add(offset).splat()) : null,
+          })
+          const ds = f.let(gradient)
+          f.storeVector(at, weight, SCRATCH.scores + 16 * half)
+          f.storeVector(at, ds, SCRATCH.gradients + 16 * half)
+        }
+        at.set(at.add(ROW_BYTES))
+        rowAt.set(rowAt.add(4))
+        if (code.mask) mask.set(mask.add(p.maskRow))
+      })
+      f.call(fn.tiles.accumulate, dOut, p.dOutRow, queries, p.depth, local.add(SCRATCH.scores), dv)
+      f.call(fn.tiles.accumulate, q, p.qRow, queries, p.depth, local.add(SCRATCH.gradients), dk)
+    })
+  })
+  const kvHeads = f.let(p.heads.divU(p.group))
+  const rowBytes = f.let(kvHeads.mul(p.depth).shl(2))
+  const to = f.let(batch.mul(p.keys).add(key).mul(rowBytes).add(kvHead.mul(p.depth).shl(2)))
+  f.call(fn.store, dk, p.depth, p.dk.add(to), rowBytes, count)
+  f.call(fn.store, dv, p.depth, p.dv.add(to), rowBytes, count)
+}
+
+/** Unit: a block of queries of one query head. */
+function emitQueryGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder(code)
+  const fn = emitAttentionFunctions(module, code)
+  module.function(
+    'run',
+    { args: I32, start: I32, end: I32, local: I32 },
+    (f, { args, start, end, local }) => {
+      const p = attentionBlock.read(f, args)
+      f.for(start, end, 1, (unit) => {
+        const batchHead = f.let(unit.divU(p.blocks))
+        const head = headOf(f, p, f.let(batchHead.divU(p.heads)), f.let(batchHead.remU(p.heads)))
+        const from = f.let(unit.remU(p.blocks).mul(LANE_BLOCK))
+        const to = f.let(from.add(LANE_BLOCK).minS(p.queries))
+        eachPiece(f, p, code.packed, { start: from, end: to, partners: p.kvLength }, (piece) =>
+          f.for(piece.start, piece.end, LANES, (token) => {
+            const count = f.let(piece.end.sub(token).minS(I32.const(LANES)))
+            queryPanel({ f, code, fn, p, args, local }, { ...piece, head, token, count })
+          }),
+        )
+      })
+    },
+  )
+  return module.bytes()
+}
+
+/** Unit: a block of keys of one key head. */
+function emitKeyGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder(code)
+  const fn = emitAttentionFunctions(module, code)
+  module.function(
+    'run',
+    { args: I32, start: I32, end: I32, local: I32 },
+    (f, { args, start, end, local }) => {
+      const p = attentionBlock.read(f, args)
+      f.for(start, end, 1, (unit) => {
+        const kvHeads = f.let(p.heads.divU(p.group))
+        const batchHead = f.let(unit.divU(p.blocks))
+        const batch = f.let(batchHead.divU(kvHeads))
+        const kvHead = f.let(batchHead.remU(kvHeads))
+        const from = f.let(unit.remU(p.blocks).mul(LANE_BLOCK))
+        const to = f.let(from.add(LANE_BLOCK).minS(p.keys))
+        const filled = f.let(to.minS(p.kvLength))
+        const context = { f, code, fn, p, args, local }
+        const panels = (piece: { start: I32; end: I32; first: I32; last: I32 }) =>
+          f.for(piece.start, piece.end, LANES, (token) => {
+            const count = f.let(piece.end.sub(token).minS(I32.const(LANES)))
+            keyPanel(context, batch, kvHead, { ...piece, token, count })
+          })
+        eachPiece(f, p, code.packed, { start: from, end: filled, partners: p.queries }, panels)
+        // keys that are not filled: zeros
+        const none = I32.const(0)
+        panels({ start: f.let(from.maxS(p.kvLength)), end: to, first: none, last: none })
+      })
+    },
+  )
+  return module.bytes()
+}
+
+export function lowerBlockedBackward(call: AttentionCall): Dispatch[] {
+  const { shape, code } = call
+  const rows = shape.batch * shape.heads * shape.queries
+  const pairs = rows * Math.min(shape.keys, code.packed ? 64 : shape.keys)
+  const dispatch = (
+    name: string,
+    emit: () => Uint8Array<ArrayBuffer>,
+    tokens: number,
+    heads: number,
+    panels: number,
+  ) => {
+    const blocks = ceilDiv(tokens, LANE_BLOCK)
+    return {
+      codeKey: codeKeyOf(name, code),
+      emit,
+      args: attentionBlock.words({ ...call.words, blocks }),
+      units: shape.batch * heads * blocks,
+      grain: 1,
+      cost: pairs * shape.depth * 0.06 * panels,
+      localBytes: scratchBytes(shape.depth, panels),
+    }
+  }
+  const rowCost = shape.depth + 20
+  return [
+    {
+      codeKey: 'attentionBackward.rows',
+      emit: emitRows,
+      args: attentionBlock.words({ ...call.words, blocks: 0 }),
+      units: rows,
+      grain: grainOf(rows, rowCost),
+      cost: rows * rowCost,
+    },
+    dispatch('attentionBackward.queries', () => emitQueryGradients(code), shape.queries, shape.heads, 3),
+    dispatch('attentionBackward.keys', () => emitKeyGradients(code), shape.keys, shape.kvHeads, 4),
+  ]
+}
