@@ -19,10 +19,13 @@ export function debug(at: number, message: () => string): void {
   if (level >= at) console.error(`[tunesmith] ${message()}`)
 }
 
-/** The first line of the stack outside this library's core, for errors that point at the user's code. */
+/** Folders whose lines are not the user's. */
+const OWN = ['./', '../nn/'].map((folder) => new URL(folder, import.meta.url).pathname)
+
+/** The first line of the stack outside this library, for errors that point at the user's code. */
 export function callSite(wanted = false): string | null {
   if (level < 1 && !wanted) return null
   const lines = new Error('call site').stack?.split('\n').slice(2) ?? []
-  const outside = lines.find((l) => !/[\\/](core|nn)[\\/]/.test(l))
+  const outside = lines.find((l) => !l.includes('node:') && !OWN.some((folder) => l.includes(folder)))
   return outside?.trim().replace(/^at /, '') ?? null
 }
