@@ -1,0 +1,18 @@
+/** The command line: `tunesmith <command>`, in the repository `npm run <command> --`. What it promises is in docs/contracts.md. */
+import { runCommandLine } from './command-line/run.ts'
+import { registerBench } from './commands/bench.ts'
+import { registerClassify } from './commands/classify.ts'
+import { registerConformance } from './commands/conformance.ts'
+import { registerDoctor } from './commands/doctor.ts'
+import { registerFinetune } from './commands/finetune.ts'
+import { registerGenerate } from './commands/generate.ts'
+
+// Commands import what they need when they run, so that `--help` and a mistyped option answer at once.
+process.exitCode = await runCommandLine(process.argv, [
+  registerFinetune,
+  registerGenerate,
+  registerClassify,
+  registerConformance,
+  registerDoctor,
+  registerBench,
+])
