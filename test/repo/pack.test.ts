@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -82,6 +83,31 @@ test.each(subpaths)('%s can be imported', async (subpath) => {
     await run(process.execPath, ['--input-type=module', '-e', code], project),
   ) as string[]
   expect(names.length).toBeGreaterThan(0)
+})
+
+test('every file that the code names by URL is in the package', async () => {
+  const folder = join(project, 'node_modules/tunesmith')
+  const missing: string[] = []
+  let found = 0
+  for (const path of packed.filter((p) => p.endsWith('.js'))) {
+    const code = await readFile(join(folder, path), 'utf8')
+    for (const [, target] of code.matchAll(/new URL\(\s*['"](\.[^'"]*)['"],\s*import\.meta\.url/g)) {
+      found++
+      if (!existsSync(new URL(target!, pathToFileURL(join(folder, path))))) missing.push(`${path}: ${target}`)
+    }
+  }
+  expect(missing).toEqual([])
+  expect(found).toBeGreaterThan(0)
+})
+
+test('the cpu computes with threads and lets the program end', async () => {
+  const code = `
+    import { ones, setDefaultDevice } from 'tunesmith'
+    await setDefaultDevice('cpu', { threads: 2 })
+    const x = ones([256, 256])
+    for (let i = 0; i < 20; i++) console.log(await x.matmul(x).sum().item())`
+  const lines = (await run(process.execPath, ['--input-type=module', '-e', code], project)).trim().split('\n')
+  expect(new Set(lines)).toEqual(new Set([String(256 ** 3)]))
 })
 
 test('a strict TypeScript project finds the types of every subpath', async () => {
