@@ -3,7 +3,7 @@
  * delta = sum(dOut * o) of each query, dS = P (K dOut v^T - delta). One pass with queries across the lanes gives dq, one with
  * keys across the lanes gives dk and dv: every sum has one owner and a fixed order.
  */
-import { F32, F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder } from '../assembler.ts'
+import { F32, F32x4, I32, I32x4, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { ceilDiv, grainOf } from './arguments.ts'
 import {
@@ -15,7 +15,7 @@ import {
   eachPiece,
 } from './attention-arguments.ts'
 import {
-  type AttentionFunctions,
+  type AttentionContext,
   emitAttentionFunctions,
   fillKeepByKey,
   fillKeepByQuery,
@@ -23,10 +23,12 @@ import {
   type Head,
   headOf,
   LANE_BLOCK,
+  type LanePanel,
   loadMask,
   ROW_BLOCK,
   SCRATCH,
   scratchBytes,
+  visibleKeys,
 } from './attention-blocks.ts'
 import { LANES, ROW_BYTES } from './attention-tiles.ts'
 import { sumLanes } from './elements.ts'
@@ -64,27 +66,9 @@ function emitRows(): Uint8Array<ArrayBuffer> {
 /** Bytes from the lse of a row to its delta. */
 const batchCount = (p: AttentionParameters): I32 => p.rowCount.shl(2)
 
-interface Context {
-  readonly f: FunctionBuilder
-  readonly code: AttentionCode
-  readonly fn: AttentionFunctions
-  readonly p: AttentionParameters
-  readonly args: I32
-  readonly local: I32
-}
-
-interface LanePanel {
-  readonly head: Head
-  /** First token across the lanes, number of them (1 to 8), tokens of the other side from `first` to `last`. */
-  readonly token: I32
-  readonly count: I32
-  readonly first: I32
-  readonly last: I32
-}
-
 /** P and dS of four lanes of a row: `score` and `gradient` (dOut v) as computed, lse and delta of the query. */
 function probabilities(
-  c: Context,
+  c: AttentionContext,
   at: {
     score: F32x4
     gradient: F32x4
@@ -105,7 +89,8 @@ function probabilities(
 }
 
 /** dq of one panel of queries. */
-function queryPanel(c: Context, { head, token: query, count, first, last: end }: LanePanel): void {
+function queryPanel(c: AttentionContext, panel: LanePanel): void {
+  const { head, token: query, count, first } = panel
   const { f, code, fn, p, local } = c
   const panelBytes = f.let(p.depth.mul(ROW_BYTES))
   const q = f.let(local.add(SCRATCH.panels))
@@ -122,10 +107,7 @@ function queryPanel(c: Context, { head, token: query, count, first, last: end }:
   const lse = lanes(rowAt)
   const delta = lanes(rowAt.add(batchCount(p)))
   const scale = f.let(p.scale.splat())
-  const offset = f.let(query.add(p.kvLength).sub(p.queries))
-  const limits = [I32x4.const(0, 1, 2, 3), I32x4.const(4, 5, 6, 7)].map((l) => f.let(l.add(offset.splat())))
-  const last = f.let<I32>(end)
-  if (code.causal) last.set(last.minS(f.let(offset.add(count))))
+  const { last, limits } = visibleKeys(c, panel)
 
   f.for(first, last, ROW_BLOCK, (key) => {
     const keys = f.let(last.sub(key).minS(I32.const(ROW_BLOCK)))
@@ -133,7 +115,7 @@ function queryPanel(c: Context, { head, token: query, count, first, last: end }:
     const v = f.let(head.v.add(key.mul(p.vRow)))
     f.call(fn.tiles.scores, k, p.kRow, keys, p.depth, q, local.add(SCRATCH.scores))
     f.call(fn.tiles.scores, v, p.vRow, keys, p.depth, dOut, local.add(SCRATCH.gradients))
-    fillKeepByKey(f, fn, { args: c.args, local, row: head.row.add(query), queries: count, key, keys })
+    fillKeepByKey(c, { row: head.row.add(query), queries: count, key, keys })
     const mask = f.let(head.mask.add(query.mul(p.maskRow)).add(key.mul(p.maskColumn)))
     const at = f.let(local)
     f.for(0, keys, 1, (j) => {
@@ -165,7 +147,7 @@ const batchHeadOffset = (p: AttentionParameters, head: Head, tokens: I32, token:
   head.batch.mul(tokens).add(token).mul(p.heads).add(head.head).mul(p.depth).shl(2)
 
 /** dk and dv of one panel of keys, summed over the query heads that share them. */
-function keyPanel(c: Context, batch: I32, kvHead: I32, panel: Omit<LanePanel, 'head'>): void {
+function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<LanePanel, 'head'>): void {
   const { f, code, fn, p, local } = c
   const { token: key, count, first: start, last } = panel
   const panelBytes = f.let(p.depth.mul(ROW_BYTES))
@@ -193,7 +175,7 @@ function keyPanel(c: Context, batch: I32, kvHead: I32, panel: Omit<LanePanel, 'h
       f.call(fn.tiles.scores, q, p.qRow, queries, p.depth, k, local.add(SCRATCH.scores))
       f.call(fn.tiles.scores, dOut, p.dOutRow, queries, p.depth, v, local.add(SCRATCH.gradients))
       const row = f.let(head.row.add(query))
-      fillKeepByQuery(f, fn, { args: c.args, local, row, queries, key, keys: count })
+      fillKeepByQuery(c, { row, queries, key, keys: count })
       const mask = f.let(head.mask.add(query.mul(p.maskRow)).add(key.mul(p.maskColumn)))
       const rowAt = f.let(p.rows.add(row.shl(2)))
       const deltaBytes = f.let(batchCount(p))

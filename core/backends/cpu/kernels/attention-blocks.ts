@@ -4,6 +4,7 @@ import {
   type FunctionBuilder,
   type FunctionHandle,
   type I32,
+  I32x4,
   type ModuleBuilder,
   type Variable,
 } from '../assembler.ts'
@@ -113,40 +114,70 @@ export function loadMask(f: FunctionBuilder, pointer: I32, stride: I32, half: nu
   return values
 }
 
-/**
- * Fills `keep` with dropout factors, queries across the lanes: row j for key `key` + j; `row` is the number of the first query
- * row.
- */
-export function fillKeepByKey(
-  f: FunctionBuilder,
-  fn: AttentionFunctions,
-  at: { args: I32; local: I32; row: I32; queries: I32; key: I32; keys: I32 },
-): void {
-  const { dropoutRow } = fn
+/** What the code of one unit works with. */
+export interface AttentionContext {
+  readonly f: FunctionBuilder
+  readonly code: AttentionCode
+  readonly fn: AttentionFunctions
+  readonly p: AttentionParameters
+  readonly args: I32
+  readonly local: I32
+}
+
+/** Up to eight tokens across the lanes. */
+export interface LanePanel {
+  readonly head: Head
+  /** The first of them, their number, and the tokens of the other side from `first` to `last`. */
+  readonly token: I32
+  readonly count: I32
+  readonly first: I32
+  readonly last: I32
+}
+
+/** The end of the keys that a panel of queries sees, and the last key of each lane: i + kvLength - queries where causal. */
+export function visibleKeys(c: AttentionContext, panel: LanePanel): { last: I32; limits: I32x4[] } {
+  const { f, p, code } = c
+  if (!code.causal) return { last: panel.last, limits: [] }
+  const offset = f.let(panel.token.add(p.kvLength).sub(p.queries))
+  const limits = [I32x4.const(0, 1, 2, 3), I32x4.const(4, 5, 6, 7)].map((lanes) =>
+    f.let(lanes.add(offset.splat())),
+  )
+  return { last: f.let(panel.last.minS(f.let(offset.add(panel.count)))), limits }
+}
+
+interface KeepRange {
+  /** Number of the first query row among those of all batches and heads. */
+  readonly row: I32
+  readonly queries: I32
+  readonly key: I32
+  readonly keys: I32
+}
+
+/** Fills `keep` with dropout factors, queries across the lanes: row j for key `key` + j. */
+export function fillKeepByKey(c: AttentionContext, { row, queries, key, keys }: KeepRange): void {
+  const { f, args, local } = c
+  const { dropoutRow } = c.fn
   if (!dropoutRow) return
-  const from = f.let(at.local.add(SCRATCH.dropoutRow))
-  f.for(0, at.queries, 1, (lane) => {
-    f.call(dropoutRow, at.args, at.row.add(lane), at.key, at.keys, from)
-    const to = f.let(at.local.add(lane.shl(2)))
-    f.for(0, at.keys, 1, (j) => {
+  const from = f.let(local.add(SCRATCH.dropoutRow))
+  f.for(0, queries, 1, (lane) => {
+    f.call(dropoutRow, args, row.add(lane), key, keys, from)
+    const to = f.let(local.add(lane.shl(2)))
+    f.for(0, keys, 1, (j) => {
       f.storeF32(to, from.add(j.shl(2)).loadF32(), SCRATCH.keep)
       to.set(to.add(ROW_BYTES))
     })
   })
 }
 
-/** Fills `keep` with dropout factors, keys across the lanes: row i for query row number `row` + i. */
-export function fillKeepByQuery(
-  f: FunctionBuilder,
-  fn: AttentionFunctions,
-  at: { args: I32; local: I32; row: I32; queries: I32; key: I32; keys: I32 },
-): void {
-  const { dropoutRow } = fn
+/** Fills `keep` with dropout factors, keys across the lanes: row i for query row `row` + i. */
+export function fillKeepByQuery(c: AttentionContext, { row, queries, key, keys }: KeepRange): void {
+  const { f, args, local } = c
+  const { dropoutRow } = c.fn
   if (!dropoutRow) return
-  const from = f.let(at.local.add(SCRATCH.dropoutRow))
-  const to = f.let(at.local.add(SCRATCH.keep))
-  f.for(0, at.queries, 1, (i) => {
-    f.call(dropoutRow, at.args, at.row.add(i), at.key, at.keys, from)
+  const from = f.let(local.add(SCRATCH.dropoutRow))
+  const to = f.let(local.add(SCRATCH.keep))
+  f.for(0, queries, 1, (i) => {
+    f.call(dropoutRow, args, row.add(i), key, keys, from)
     for (const half of HALVES) f.storeVector(to, from.loadF32x4(16 * half), 16 * half)
     to.set(to.add(ROW_BYTES))
   })
