@@ -131,7 +131,7 @@ let loading: Promise<Engine> | undefined
 
 /** The engine of the process, loaded once. */
 export function loadEngine(): Promise<Engine> {
-  loading ??= compile().then(
+  loading ??= compile(new URL('./tokenizers.wasm', import.meta.url)).then(
     (module) => new Engine(module),
     (error) => {
       loading = undefined
@@ -141,8 +141,8 @@ export function loadEngine(): Promise<Engine> {
   return loading
 }
 
-async function compile(): Promise<WasmModule> {
-  const url = new URL('./tokenizers.wasm', import.meta.url)
+/** Compiles the file at `url`: read from disk in Node, fetched elsewhere. */
+export async function compile(url: URL): Promise<WasmModule> {
   if (url.protocol === 'file:') {
     const { readFile } = await import('node:fs/promises')
     return webAssembly.compile(await readFile(url))
