@@ -1,7 +1,7 @@
 /** The processors that a set of options asks for, in transformers' order. */
 import type { GenerationOptions } from './config.ts'
-import * as rules from './processors.ts'
 import type { LogitsProcessor } from './processors.ts'
+import * as rules from './processors.ts'
 import * as warp from './warpers.ts'
 
 export interface PipelineContext {
@@ -18,22 +18,29 @@ function eosFor(options: GenerationOptions, setting: string): readonly number[] 
   return eos
 }
 
-export function processorsFor(o: GenerationOptions, { promptLength, maxLength }: PipelineContext): LogitsProcessor[] {
+export function processorsFor(
+  o: GenerationOptions,
+  { promptLength, maxLength }: PipelineContext,
+): LogitsProcessor[] {
   const list: LogitsProcessor[] = []
   const eos = rules.asList(o.eosTokenId)
   if (o.sequenceBias) list.push(rules.sequenceBias(o.sequenceBias))
-  if (o.repetitionPenalty !== undefined && o.repetitionPenalty !== 1) list.push(rules.repetitionPenalty(o.repetitionPenalty))
+  if (o.repetitionPenalty !== undefined && o.repetitionPenalty !== 1)
+    list.push(rules.repetitionPenalty(o.repetitionPenalty))
   if (o.noRepeatNgramSize) list.push(rules.noRepeatNgram(o.noRepeatNgramSize))
   if (o.badWordsIds) list.push(rules.badWords(o.badWordsIds, eos))
   // without an end-of-sequence token there is no end to hold back
   if (o.minLength && eos.length) list.push(rules.minLength(o.minLength, eos))
   if (o.minNewTokens && eos.length) list.push(rules.minLength(promptLength + o.minNewTokens, eos))
   if (o.forcedBosTokenId !== undefined) list.push(rules.forcedBos(o.forcedBosTokenId))
-  if (o.forcedEosTokenId !== undefined) list.push(rules.forcedEos(maxLength, rules.asList(o.forcedEosTokenId)))
+  if (o.forcedEosTokenId !== undefined)
+    list.push(rules.forcedEos(maxLength, rules.asList(o.forcedEosTokenId)))
   if (o.removeInvalidValues) list.push(rules.removeInvalidValues)
   if (o.exponentialDecayLengthPenalty) {
     const [start, factor] = o.exponentialDecayLengthPenalty
-    list.push(rules.exponentialDecay(promptLength + start, factor, eosFor(o, 'exponentialDecayLengthPenalty')))
+    list.push(
+      rules.exponentialDecay(promptLength + start, factor, eosFor(o, 'exponentialDecayLengthPenalty')),
+    )
   }
   if (o.suppressTokens) list.push(rules.suppressTokens(o.suppressTokens))
   if (o.beginSuppressTokens) {

@@ -26,16 +26,22 @@ const only = (scores: Float32Array, ids: readonly number[]): void => {
 }
 
 /** Divides positive scores of tokens seen so far by the penalty, multiplies negative ones (Keskar et al. 2019). */
-export const repetitionPenalty = (penalty: number): LogitsProcessor => (scores, { ids, padding }) => {
-  for (const id of new Set(ids.slice(padding))) scores[id] = Math.fround(scores[id] < 0 ? scores[id] * penalty : scores[id] / penalty)
-}
+export const repetitionPenalty =
+  (penalty: number): LogitsProcessor =>
+  (scores, { ids, padding }) => {
+    for (const id of new Set(ids.slice(padding)))
+      scores[id] = Math.fround(scores[id] < 0 ? scores[id] * penalty : scores[id] / penalty)
+  }
 
 /** Removes every token that would complete an n-gram a second time. */
-export const noRepeatNgram = (n: number): LogitsProcessor => (scores, { ids }) => {
-  if (ids.length + 1 < n) return
-  const tail = ids.slice(ids.length - n + 1)
-  for (let i = 0; i + n <= ids.length; i++) if (tail.every((t, j) => ids[i + j] === t)) scores[ids[i + n - 1]] = REMOVED
-}
+export const noRepeatNgram =
+  (n: number): LogitsProcessor =>
+  (scores, { ids }) => {
+    if (ids.length + 1 < n) return
+    const tail = ids.slice(ids.length - n + 1)
+    for (let i = 0; i + n <= ids.length; i++)
+      if (tail.every((t, j) => ids[i + j] === t)) scores[ids[i + n - 1]] = REMOVED
+  }
 
 /** Adds a bias to the last token of each sequence whose beginning the text ends with. */
 export function sequenceBias(biases: readonly (readonly [readonly number[], number])[]): LogitsProcessor {
@@ -46,9 +52,13 @@ export function sequenceBias(biases: readonly (readonly [readonly number[], numb
     const total = new Map<number, number>()
     for (const [sequence, bias] of biases) {
       const prefix = sequence.slice(0, -1)
-      if (prefix.length > ids.length || !prefix.every((t, j) => ids[ids.length - prefix.length + j] === t)) continue
+      if (prefix.length > ids.length || !prefix.every((t, j) => ids[ids.length - prefix.length + j] === t))
+        continue
       const last = sequence[sequence.length - 1]
-      if (last >= scores.length) throw new RangeError(`[generate] token ${last} of a bias is outside the vocabulary of ${scores.length}`)
+      if (last >= scores.length)
+        throw new RangeError(
+          `[generate] token ${last} of a bias is outside the vocabulary of ${scores.length}`,
+        )
       total.set(last, (total.get(last) ?? 0) + bias)
     }
     for (const [id, bias] of total) scores[id] += bias
@@ -60,18 +70,24 @@ export const badWords = (words: readonly (readonly number[])[], eos: readonly nu
   sequenceBias(words.filter((w) => w.length !== 1 || !eos.includes(w[0])).map((w) => [w, REMOVED]))
 
 /** Removes the end of the sequence while there are fewer than `length` tokens. */
-export const minLength = (length: number, eos: readonly number[]): LogitsProcessor => (scores, { ids }) => {
-  if (ids.length < length) remove(scores, eos)
-}
+export const minLength =
+  (length: number, eos: readonly number[]): LogitsProcessor =>
+  (scores, { ids }) => {
+    if (ids.length < length) remove(scores, eos)
+  }
 
-export const forcedBos = (bos: number): LogitsProcessor => (scores, { ids }) => {
-  if (ids.length === 1) only(scores, [bos])
-}
+export const forcedBos =
+  (bos: number): LogitsProcessor =>
+  (scores, { ids }) => {
+    if (ids.length === 1) only(scores, [bos])
+  }
 
 /** Forces the end at the last position. */
-export const forcedEos = (maxLength: number, eos: readonly number[]): LogitsProcessor => (scores, { ids }) => {
-  if (ids.length === maxLength - 1) only(scores, eos)
-}
+export const forcedEos =
+  (maxLength: number, eos: readonly number[]): LogitsProcessor =>
+  (scores, { ids }) => {
+    if (ids.length === maxLength - 1) only(scores, eos)
+  }
 
 const LARGEST = 3.4028234663852886e38
 
@@ -85,15 +101,22 @@ export const removeInvalidValues: LogitsProcessor = (scores) => {
 }
 
 /** Raises the score of the end more and more after `start` tokens. */
-export const exponentialDecay = (start: number, factor: number, eos: readonly number[]): LogitsProcessor => (scores, { ids }) => {
-  if (ids.length <= start) return
-  const growth = factor ** (ids.length - start) - 1
-  for (const id of eos) if (Number.isFinite(scores[id])) scores[id] += Math.abs(scores[id]) * growth
-}
+export const exponentialDecay =
+  (start: number, factor: number, eos: readonly number[]): LogitsProcessor =>
+  (scores, { ids }) => {
+    if (ids.length <= start) return
+    const growth = factor ** (ids.length - start) - 1
+    for (const id of eos) if (Number.isFinite(scores[id])) scores[id] += Math.abs(scores[id]) * growth
+  }
 
-export const suppressTokens = (tokens: readonly number[]): LogitsProcessor => (scores) => remove(scores, tokens)
+export const suppressTokens =
+  (tokens: readonly number[]): LogitsProcessor =>
+  (scores) =>
+    remove(scores, tokens)
 
 /** Removes tokens at the first position after the prompt only. */
-export const beginSuppress = (tokens: readonly number[], beginIndex: number): LogitsProcessor => (scores, { ids }) => {
-  if (ids.length === beginIndex) remove(scores, tokens)
-}
+export const beginSuppress =
+  (tokens: readonly number[], beginIndex: number): LogitsProcessor =>
+  (scores, { ids }) => {
+    if (ids.length === beginIndex) remove(scores, tokens)
+  }
