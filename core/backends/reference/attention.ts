@@ -1,7 +1,8 @@
 /** Scaled dot-product attention and its gradient, one query at a time. */
+
+import { philoxStream } from '../../philox.ts'
 import { numel } from '../../shape.ts'
 import type { CallArguments, CallFunction, Dense } from './calls.ts'
-import { philoxStream } from '../../philox.ts'
 
 /** What forward and backward share: sizes, and the probabilities of one query. */
 class Problem {

@@ -36,7 +36,8 @@ class Cursor {
   constructor(operand: Operand, run: Run) {
     this.strides = operand.strides
     const { offsetSlot } = operand
-    this.start = this.address = operand.offset + (offsetSlot ? run.scalars[offsetSlot.slot] * offsetSlot.stride : 0)
+    this.start = this.address =
+      operand.offset + (offsetSlot ? run.scalars[offsetSlot.slot] * offsetSlot.stride : 0)
     const placed = operand.buffer < 0 ? null : run.placed[operand.buffer]
     const elements = placed?.buffer.elements(operand.dtype) ?? new Int32Array(0)
     this.elements = elements

@@ -104,7 +104,8 @@ const bitsToI32: Evaluate = (a) => {
 }
 const CONVERSIONS: Partial<Record<ExprOp, Evaluate>> = { toF32, toI32, select, bitsToF32, bitsToI32 }
 
-function evaluator(e: Expr): Evaluate {
+/** What an operation computes, in float64 and not yet rounded. */
+export function evaluator(e: Expr): Evaluate {
   const byType = { f32: FLOAT, i32: INT, bool: BOOL }[e.type]
   const f = CONVERSIONS[e.op] ?? byType[e.op]
   if (!f) throw new TypeError(`[reference] there is no ${e.op} of type ${e.type}`)
