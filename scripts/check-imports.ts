@@ -72,9 +72,9 @@ const coreRules: readonly Rule[] = [
   },
   {
     files: ['core/backends/reference/**', 'core/backends/cpu/**', 'core/backends/webgpu/**'],
-    only: [...scalarLevel, 'core/backend.ts', 'core/plan/kernel.ts', '{own}/**'],
+    only: [...scalarLevel, 'core/backend.ts', 'core/plan/kernel.ts', 'core/plan/arena.ts', '{own}/**'],
     types: true,
-    why: 'a backend knows the scalar IR and the backend interface only',
+    why: 'a backend knows the scalar IR, kernels, their placement and the backend interface only',
   },
   {
     files: ['core/graph.ts', 'core/tensor.ts', 'core/op.ts', 'core/state.ts'],
