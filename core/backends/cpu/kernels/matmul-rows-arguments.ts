@@ -29,6 +29,10 @@ export const fewRowsBlock = argumentBlock({
   yBatchStride: 'i32',
   biasRowStride: 'i32',
   biasColumnStride: 'i32',
+  // where b is contiguous along N: partial sums [batch][parts][rows][columns], each over kPart of K
+  partial: 'i32',
+  parts: 'i32',
+  kPart: 'i32',
   xSize1: 'i32',
   xSize2: 'i32',
   xStride0: 'i32',
@@ -37,9 +41,8 @@ export const fewRowsBlock = argumentBlock({
 })
 export type FewRowsParameters = ReturnType<typeof fewRowsBlock.read>
 
-/** Columns of the result in a unit. */
+/** Columns of the result in a unit where b is contiguous along K. */
 export const INNER_COLUMNS = 16
-export const OUTER_COLUMNS = 128
 
 /** Where x, w and y are for batch number `batch`. */
 export function fewRowsAddresses(f: FunctionBuilder, p: FewRowsParameters, batch: I32) {

@@ -1,16 +1,30 @@
 import { dtypeInfo } from '../../../dtype.ts'
-import { type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
+import { F32, type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
 import { loadFour, loadOne } from './elements.ts'
 import {
   type FewRowsCode,
   type FewRowsParameters,
   fewRowsAddresses,
   fewRowsBlock,
-  OUTER_COLUMNS,
 } from './matmul-rows-arguments.ts'
 
-/** Rows of b that are added at once: as many streams as the processor's prefetcher follows. */
-const STREAMS = 8
+/** Rows of b that are added at once, so that the sums are loaded and stored less often. */
+const STREAMS = 4
+/** At most so many columns of the result in a unit: their sums stay in the first-level cache. */
+const LARGEST_COLUMNS = 2048
+/** Columns of the result that a unit of the second dispatch adds up. */
+const SUM_COLUMNS = 256
+
+/**
+ * How the work is cut, by shape alone: along N only where it is long, otherwise along K, so that a unit reads b in long runs,
+ * and has few enough columns for its sums.
+ */
+export function partsOf(columns: number, k: number): { blocks: number; parts: number; kPart: number } {
+  const blocks = Math.max(1, Math.ceil(columns / LARGEST_COLUMNS))
+  const wanted = Math.max(1, Math.min(Math.ceil(16 / blocks), Math.floor(k / 32)))
+  const kPart = Math.max(STREAMS, Math.ceil(k / wanted / STREAMS) * STREAMS)
+  return { blocks, parts: Math.max(1, Math.ceil(k / kPart)), kPart }
+}
 
 /** Adds x[r, k..k+streams] times the rows k.. of w (at `w`, `count` columns) to every row r of the sums. */
 function addRows(
@@ -34,7 +48,7 @@ function addRows(
       if (s > 0) row.set(row.add(p.wStride))
       return f.let<I32>(row)
     })
-    const sum = f.let(at.sums.add(r * OUTER_COLUMNS * 4))
+    const sum = f.let(at.sums.add(p.columns.mul(4 * r)))
     const advance = (columns: number) => {
       for (const pointer of rows) pointer.set(pointer.add(columns * bytes))
       sum.set(sum.add(columns * 4))
@@ -62,42 +76,69 @@ function addRows(
   }
 }
 
-/** b contiguous along N. Unit: 128 columns of the result of one batch. */
+/** Unit: partial sums over a part of K for a block of columns of one batch. */
 export function emitWeightedRows(code: FewRowsCode): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(code)
-  module.function(
-    'run',
-    { args: I32, start: I32, end: I32, local: I32 },
-    (f, { args, start, end, local }) => {
-      const p = fewRowsBlock.read(f, args)
-      f.for(start, end, 1, (unit) => {
-        const batch = f.let(unit.divU(p.blocks))
-        const { x, w, y } = fewRowsAddresses(f, p, batch)
-        const first = f.let(unit.remU(p.blocks).mul(OUTER_COLUMNS))
-        const count = f.let(p.columns.sub(first).minS(I32.const(OUTER_COLUMNS)))
-        w.set(w.add(first.mul(p.wColumnStride)))
-        f.memoryFill(local, 0, code.rows * OUTER_COLUMNS * 4)
-        const k = f.let(I32.const(0))
-        const at = { x, w, sums: local, count }
-        const step = (streams: number) => () => {
-          addRows(f, code, p, streams, at)
-          x.set(x.add(p.xStride.mul(streams)))
-          w.set(w.add(p.wStride.mul(streams)))
-        }
-        f.forFrom(k, p.k.sub(STREAMS - 1), STREAMS, step(STREAMS))
-        f.forFrom(k, p.k, 1, step(1))
-        for (let r = 0; r < code.rows; r++)
-          f.for(0, count, 1, (c) => {
-            const column = first.add(c)
-            const sum = local.add(c.shl(2)).loadF32(r * OUTER_COLUMNS * 4)
-            const bias = p.bias.add(p.biasRowStride.mul(r)).add(p.biasColumnStride.mul(column)).loadF32()
-            f.storeF32(
-              y.add(p.yRowStride.mul(r)).add(p.yColumnStride.mul(column)),
-              code.bias ? sum.add(bias) : sum,
-            )
-          })
+  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+    const p = fewRowsBlock.read(f, args)
+    f.for(start, end, 1, (unit) => {
+      const first = f.let(unit.remU(p.blocks).mul(LARGEST_COLUMNS))
+      const count = f.let(p.columns.sub(first).minS(I32.const(LARGEST_COLUMNS)))
+      const partial = f.let(unit.divU(p.blocks))
+      const { x, w } = fewRowsAddresses(f, p, f.let(partial.divU(p.parts)))
+      const k = f.let(partial.remU(p.parts).mul(p.kPart))
+      const end = f.let(k.add(p.kPart).minS(p.k))
+      x.set(x.add(k.mul(p.xStride)))
+      w.set(w.add(k.mul(p.wStride)).add(first.mul(p.wColumnStride)))
+      const sums = f.let(p.partial.add(partial.mul(code.rows).mul(p.columns).add(first).shl(2)))
+      for (let r = 0; r < code.rows; r++) f.memoryFill(sums.add(p.columns.mul(4 * r)), 0, count.shl(2))
+      const step = (streams: number) => () => {
+        addRows(f, code, p, streams, { x, w, sums, count })
+        x.set(x.add(p.xStride.mul(streams)))
+        w.set(w.add(p.wStride.mul(streams)))
+      }
+      f.forFrom(k, end.sub(STREAMS - 1), STREAMS, step(STREAMS))
+      f.forFrom(k, end, 1, step(1))
+    })
+  })
+  return module.bytes()
+}
+
+export const partialSumUnits = (columns: number): number => Math.ceil(columns / SUM_COLUMNS)
+
+/** Unit: the total of a piece of one row of the result of one batch, parts in order. */
+export function emitPartialSums(code: FewRowsCode): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder(code)
+  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+    const p = fewRowsBlock.read(f, args)
+    const pieces = f.let(p.columns.add(SUM_COLUMNS - 1).divU(SUM_COLUMNS))
+    const partBytes = f.let(p.columns.mul(code.rows).shl(2))
+    f.for(start, end, 1, (unit) => {
+      const batchRow = f.let(unit.divU(pieces))
+      const batch = f.let(batchRow.divU(code.rows))
+      const row = f.let(batchRow.remU(code.rows))
+      const column = f.let(unit.remU(pieces).mul(SUM_COLUMNS))
+      const last = f.let(column.add(SUM_COLUMNS).minS(p.columns))
+      const from = f.let(
+        p.partial.add(batch.mul(p.parts).mul(partBytes)).add(row.mul(p.columns).add(column).shl(2)),
+      )
+      const to = f.let(
+        p.y.add(batch.mul(p.yBatchStride)).add(row.mul(p.yRowStride)).add(column.mul(p.yColumnStride)),
+      )
+      const bias = f.let(p.bias.add(row.mul(p.biasRowStride)).add(column.mul(p.biasColumnStride)))
+      f.forFrom(column, last, 1, () => {
+        const total = f.let(code.bias ? bias.loadF32() : F32.const(0))
+        const part = f.let(from)
+        f.for(0, p.parts, 1, () => {
+          total.set(total.add(part.loadF32()))
+          part.set(part.add(partBytes))
+        })
+        f.storeF32(to, total)
+        from.set(from.add(4))
+        to.set(to.add(p.yColumnStride))
+        bias.set(bias.add(p.biasColumnStride))
       })
-    },
-  )
+    })
+  })
   return module.bytes()
 }

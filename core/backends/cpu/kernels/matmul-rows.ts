@@ -5,13 +5,13 @@
  */
 import { dtypeInfo } from '../../../dtype.ts'
 import type { CallOperand } from '../../../plan/kernel.ts'
-import type { ArgWord, Dispatch, LowerContext } from '../dispatch.ts'
-import { ceilDiv, operandAddress } from './arguments.ts'
+import { type ArgWord, type Dispatch, int, type LowerContext, scratch } from '../dispatch.ts'
+import { ceilDiv, grainOf, operandAddress } from './arguments.ts'
 import { batchLayout } from './batches.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
-import { fewRowsBlock, INNER_COLUMNS, OUTER_COLUMNS } from './matmul-rows-arguments.ts'
+import { type FewRowsCode, fewRowsBlock, INNER_COLUMNS } from './matmul-rows-arguments.ts'
 import { emitInnerProducts } from './matmul-rows-inner.ts'
-import { emitWeightedRows } from './matmul-rows-outer.ts'
+import { emitPartialSums, emitWeightedRows, partialSumUnits, partsOf } from './matmul-rows-outer.ts'
 
 /** At most so many rows of x are taken through b at once. */
 export const LARGEST_FEW_ROWS = 8
@@ -85,48 +85,97 @@ export function fewRowsProblem(p: MatmulProblem): FewRowsProblem | null {
 }
 
 export function lowerFewRows(p: FewRowsProblem, ctx: LowerContext): Dispatch[] {
-  const { relaxedSimd } = ctx.features
   const bytes = dtypeInfo(p.w.dtype).deviceBytes
-  const inner = p.wStride === bytes
-  const blocks = ceilDiv(p.columns, inner ? INNER_COLUMNS : OUTER_COLUMNS)
+  return p.wStride === bytes ? [lowerInnerProducts(p, ctx)] : lowerWeightedRows(p, ctx)
+}
+
+const codeOf = (p: FewRowsProblem, { features }: LowerContext): FewRowsCode => ({
+  rows: p.rows,
+  dtype: p.w.dtype,
+  relaxedSimd: features.relaxedSimd,
+  bias: p.bias !== null,
+})
+
+const keyOf = (name: string, c: FewRowsCode): string =>
+  `matmul.${name}.${c.rows}.${c.dtype}.${c.relaxedSimd}.${c.bias}`
+
+/** Nanoseconds on one thread: bound by memory, or by arithmetic. */
+const costOf = (p: FewRowsProblem): number =>
+  p.batches * p.columns * p.k * Math.max(dtypeInfo(p.w.dtype).deviceBytes / 25, p.rows / 20)
+
+type Cut = { blocks: number; parts: number; kPart: number; partial: ArgWord }
+
+function wordsOf(p: FewRowsProblem, cut: Cut): ArgWord[] {
+  const x = batchLayout(p.x)
+  return fewRowsBlock.words({
+    ...batchLayout(p.w),
+    ...cut,
+    x: operandAddress(p.x),
+    w: operandAddress(p.w),
+    y: p.y,
+    bias: p.bias ?? 0,
+    columns: p.columns,
+    k: p.k,
+    xRowStride: p.xRowStride,
+    xStride: p.xStride,
+    wColumnStride: p.wColumnStride,
+    wStride: p.wStride,
+    yRowStride: p.yRowStride,
+    yColumnStride: p.yColumnStride,
+    yBatchStride: p.yBatchStride,
+    biasRowStride: p.biasRowStride,
+    biasColumnStride: p.biasColumnStride,
+    xSize1: x.size1,
+    xSize2: x.size2,
+    xStride0: x.stride0,
+    xStride1: x.stride1,
+    xStride2: x.stride2,
+  })
+}
+
+function lowerInnerProducts(p: FewRowsProblem, ctx: LowerContext): Dispatch {
+  const code = codeOf(p, ctx)
+  const blocks = ceilDiv(p.columns, INNER_COLUMNS)
   const units = p.batches * blocks
-  const cost = p.batches * p.columns * p.k * Math.max(bytes / 25, p.rows / 20)
-  const xBatch = batchLayout(p.x)
-  const code = { rows: p.rows, dtype: p.w.dtype, relaxedSimd, bias: p.bias !== null }
-  const key = `${p.rows}.${p.w.dtype}.${relaxedSimd}.${code.bias}`
+  const cost = costOf(p)
+  return {
+    codeKey: keyOf('inner', code),
+    emit: () => emitInnerProducts(code),
+    args: wordsOf(p, { blocks, parts: 1, kPart: p.k, partial: int(0) }),
+    units,
+    // x is copied once a grain
+    grain: grainOf(units, cost / units),
+    cost,
+    localBytes: Math.max(16, p.rows * p.k * 4),
+  }
+}
+
+function lowerWeightedRows(p: FewRowsProblem, ctx: LowerContext): Dispatch[] {
+  const code = codeOf(p, ctx)
+  const { blocks, parts, kPart } = partsOf(p.columns, p.k)
+  const results = p.batches * p.rows * p.columns
+  const partial = scratch(ctx.scratch(results * parts * 4))
+  const args = wordsOf(p, { blocks, parts, kPart, partial })
+  const units = p.batches * parts * blocks
+  const cost = costOf(p)
+  const sums = p.batches * p.rows * partialSumUnits(p.columns)
+  const sumsCost = results * parts * 0.5
   return [
     {
-      codeKey: inner ? `matmul.inner.${key}` : `matmul.outer.${key}`,
-      emit: () => (inner ? emitInnerProducts(code) : emitWeightedRows(code)),
-      args: fewRowsBlock.words({
-        x: operandAddress(p.x),
-        w: operandAddress(p.w),
-        y: p.y,
-        bias: p.bias ?? 0,
-        columns: p.columns,
-        k: p.k,
-        blocks,
-        ...batchLayout(p.w),
-        xRowStride: p.xRowStride,
-        xStride: p.xStride,
-        wColumnStride: p.wColumnStride,
-        wStride: p.wStride,
-        yRowStride: p.yRowStride,
-        yColumnStride: p.yColumnStride,
-        yBatchStride: p.yBatchStride,
-        biasRowStride: p.biasRowStride,
-        biasColumnStride: p.biasColumnStride,
-        xSize1: xBatch.size1,
-        xSize2: xBatch.size2,
-        xStride0: xBatch.stride0,
-        xStride1: xBatch.stride1,
-        xStride2: xBatch.stride2,
-      }),
+      codeKey: keyOf('outer', code),
+      emit: () => emitWeightedRows(code),
+      args,
       units,
-      // x is copied once a grain: about ten microseconds of work, but pieces for a few threads
-      grain: Math.max(1, Math.min(Math.round((10_000 * units) / (cost + 1)), Math.floor(units / 8))),
+      grain: grainOf(units, cost / units),
       cost,
-      localBytes: inner ? Math.max(16, p.rows * p.k * 4) : p.rows * OUTER_COLUMNS * 4,
+    },
+    {
+      codeKey: keyOf('partialSums', code),
+      emit: () => emitPartialSums(code),
+      args,
+      units: sums,
+      grain: grainOf(sums, sumsCost / sums),
+      cost: sumsCost,
     },
   ]
 }
