@@ -79,8 +79,8 @@ export async function* runOptim(
 
 function runCase(golden: GoldenFile, file: OptimFile, c: OptimCase): Promise<void> | void {
   if (c.kind === 'optimizer') return runOptimizer(golden, file, c)
-  if (c.kind === 'clip_grad_norm' || c.kind === 'clip_grad_value') return runClipping(golden, file, c)
-  return runSchedule(file, c)
+  if (c.kind === undefined) return runSchedule(file, c)
+  return runClipping(golden, file, c)
 }
 
 /** Python's keyword arguments as options: camelCase, without those that are null. */
@@ -137,10 +137,11 @@ function runSchedule(file: OptimFile, c: ScheduleCase): void {
   if (!optim.schedulerNames.includes(c.schedule)) throw new NotBuilt(`no schedule ${c.schedule}`)
   const optimizer = new optim.SGD([new Parameter([1])], { lr: c.base_lr, momentum: file.optimizer.momentum })
   const { schedulerSpecificKwargs, ...options } = optionsOf(c.arguments)
-  const specific = schedulerSpecificKwargs && optionsOf(schedulerSpecificKwargs as Arguments)
   const schedule = optim.getScheduler(c.schedule, optimizer, {
     ...options,
-    schedulerSpecificKwargs: specific || undefined,
+    ...(schedulerSpecificKwargs
+      ? { schedulerSpecificKwargs: optionsOf(schedulerSpecificKwargs as Arguments) }
+      : {}),
   })
   const rates = c.lr.map(() => {
     const [rate] = schedule.getLastLr()
