@@ -66,21 +66,21 @@ describe('Trainer', () => {
       model,
       tokenizer: await tinyTokenizer(),
       task: 'text-classification',
-      args: { epochs: 4, batchSize: 8, lr: 2e-2, warmupRatio: 0.25, seed: 1 },
+      args: { epochs: 8, batchSize: 16, lr: 1e-2, warmupRatio: 0.25, seed: 1 },
       onStep: (progress) => seen.push(progress),
     })
     const before = await trainer.evaluate(sentences(20, 9))
-    const result = await trainer.train(sentences(64))
+    const result = await trainer.train(sentences(128))
     const after = await trainer.evaluate(sentences(20, 9))
     expect(after.loss).toBeLessThan(before.loss)
     expect(after.accuracy).toBeGreaterThan(0.9)
     expect(after.macroF1).toBeGreaterThan(0.9)
-    expect(seen.map(({ step }) => step)).toEqual(Array.from({ length: 32 }, (_, i) => i + 1))
+    expect(seen.map(({ step }) => step)).toEqual(Array.from({ length: 64 }, (_, i) => i + 1))
     expect(seen[0].lr).toBe(0)
-    expect(Math.max(...seen.map(({ lr }) => lr))).toBeCloseTo(2e-2, 12)
-    expect(seen[31].lr).toBeCloseTo(2e-2 / 24, 12)
+    expect(Math.max(...seen.map(({ lr }) => lr))).toBeCloseTo(1e-2, 12)
+    expect(seen[63].lr).toBeCloseTo(1e-2 / 48, 12)
     expect(seen.map(({ loss }) => loss)).toEqual(result.losses)
-    expect(result.finalLoss).toBe(result.losses[31])
+    expect(result.finalLoss).toBe(result.losses[63])
   })
 
   it('ends after the step in which it is told to, and keeps what it has', async () => {

@@ -11,7 +11,7 @@ export interface DecayGroup {
  * decayed, since shrinking them does not make a model simpler.
  */
 export function decayGroups(
-  model: Pick<Module, 'namedModules' | 'namedParameters'>,
+  model: Pick<Module<never[], unknown>, 'namedModules' | 'namedParameters'>,
   weightDecay: number,
 ): DecayGroup[] {
   const norms = new Set<Parameter>()

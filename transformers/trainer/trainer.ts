@@ -19,7 +19,9 @@ import type { Encoded, Task, TrainingText } from './task.ts'
 
 /** What a model must be to be trained here: those of `AutoModelForSequenceClassification` and `...ForCausalLM` are. */
 export interface TrainableModel
-  extends Pick<Module, 'namedModules' | 'namedParameters' | 'parameters' | 'train' | 'eval'> {
+  extends Pick<Module<never[], unknown>, 'namedModules' | 'namedParameters' | 'parameters'> {
+  train(on?: boolean): unknown
+  eval(): unknown
   (inputs: BatchInputs & { numItemsInBatch: number }): { loss?: Tensor | null; logits: Tensor }
   readonly config: PretrainedConfig
   savePretrained(folder: string): Promise<void>
