@@ -26,7 +26,8 @@ export const attentionBlock = argumentBlock({
   keys: 'i32',
   depth: 'i32',
   segments: 'i32',
-  blocks: 'i32',
+  /** Of all batches: unit number i is for number i % batchHeads, so that neighbours share cache lines of [B, T, H, D]. */
+  batchHeads: 'i32',
   qBatch: 'i32',
   qHead: 'i32',
   qRow: 'i32',
@@ -79,7 +80,7 @@ export interface AttentionCall {
   readonly shape: AttentionShape
   readonly code: AttentionCode
   /** All fields of the block but those of a single dispatch. */
-  readonly words: Omit<Parameters<typeof attentionBlock.words>[0], 'blocks'>
+  readonly words: Omit<Parameters<typeof attentionBlock.words>[0], 'batchHeads'>
 }
 
 export const codeKeyOf = (name: string, c: AttentionCode): string =>

@@ -223,9 +223,9 @@ function emitQueryGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
       f.for(start, end, 1, (unit) => {
-        const batchHead = f.let(unit.divU(p.blocks))
+        const batchHead = f.let(unit.remU(p.batchHeads))
         const head = headOf(f, p, f.let(batchHead.divU(p.heads)), f.let(batchHead.remU(p.heads)))
-        const from = f.let(unit.remU(p.blocks).mul(LANE_BLOCK))
+        const from = f.let(unit.divU(p.batchHeads).mul(LANE_BLOCK))
         const to = f.let(from.add(LANE_BLOCK).minS(p.queries))
         eachPiece(f, p, code.packed, { start: from, end: to, partners: p.kvLength }, (piece) =>
           f.for(piece.start, piece.end, LANES, (token) => {
@@ -250,10 +250,10 @@ function emitKeyGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
       const p = attentionBlock.read(f, args)
       f.for(start, end, 1, (unit) => {
         const kvHeads = f.let(p.heads.divU(p.group))
-        const batchHead = f.let(unit.divU(p.blocks))
+        const batchHead = f.let(unit.remU(p.batchHeads))
         const batch = f.let(batchHead.divU(kvHeads))
         const kvHead = f.let(batchHead.remU(kvHeads))
-        const from = f.let(unit.remU(p.blocks).mul(LANE_BLOCK))
+        const from = f.let(unit.divU(p.batchHeads).mul(LANE_BLOCK))
         const to = f.let(from.add(LANE_BLOCK).minS(p.keys))
         const filled = f.let(to.minS(p.kvLength))
         const context = { f, code, fn, p, args, local }
@@ -287,7 +287,7 @@ export function lowerBlockedBackward(call: AttentionCall): Dispatch[] {
     return {
       codeKey: codeKeyOf(name, code),
       emit,
-      args: attentionBlock.words({ ...call.words, blocks }),
+      args: attentionBlock.words({ ...call.words, batchHeads: shape.batch * heads }),
       units: shape.batch * heads * blocks,
       grain: 1,
       cost: pairs * shape.depth * 0.06 * panels,
@@ -299,7 +299,7 @@ export function lowerBlockedBackward(call: AttentionCall): Dispatch[] {
     {
       codeKey: 'attentionBackward.rows',
       emit: emitRows,
-      args: attentionBlock.words({ ...call.words, blocks: 0 }),
+      args: attentionBlock.words({ ...call.words, batchHeads: 0 }),
       units: rows,
       grain: grainOf(rows, rowCost),
       cost: rows * rowCost,

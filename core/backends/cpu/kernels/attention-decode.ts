@@ -155,7 +155,7 @@ export function lowerDecode(call: AttentionCall): Dispatch {
   return {
     codeKey: codeKeyOf('attention.decode', code),
     emit: () => emitDecode(code),
-    args: attentionBlock.words({ ...call.words, blocks: 0 }),
+    args: attentionBlock.words({ ...call.words, batchHeads: 0 }),
     units,
     grain: grainOf(units, unitCost),
     cost: units * unitCost,

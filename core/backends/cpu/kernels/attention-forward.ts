@@ -131,9 +131,9 @@ function emitForward(code: AttentionCode): Uint8Array<ArrayBuffer> {
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
       f.for(start, end, 1, (unit) => {
-        const batchHead = f.let(unit.divU(p.blocks))
+        const batchHead = f.let(unit.remU(p.batchHeads))
         const head = headOf(f, p, f.let(batchHead.divU(p.heads)), f.let(batchHead.remU(p.heads)))
-        const from = f.let(unit.remU(p.blocks).mul(LANE_BLOCK))
+        const from = f.let(unit.divU(p.batchHeads).mul(LANE_BLOCK))
         const to = f.let(from.add(LANE_BLOCK).minS(p.queries))
         eachPiece(f, p, code.packed, { start: from, end: to, partners: p.kvLength }, (piece) =>
           f.for(piece.start, piece.end, LANES, (token) => {
@@ -156,7 +156,7 @@ export function lowerBlockedForward(call: AttentionCall): Dispatch[] {
     {
       codeKey: codeKeyOf('attention', code),
       emit: () => emitForward(code),
-      args: attentionBlock.words({ ...call.words, blocks }),
+      args: attentionBlock.words({ ...call.words, batchHeads: shape.batch * shape.heads }),
       units: shape.batch * shape.heads * blocks,
       grain: 1,
       cost: pairs * (shape.depth * 0.1 + 2),

@@ -6,6 +6,7 @@
  * - `accumulate`: sums[d, lane] += sum over r of row[r, d] weights[r, lane].
  */
 import { F32x4, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+import { transpose4 } from './elements.ts'
 
 export const LANES = 8
 /** Bytes of one row of a block: a float for each lane. */
@@ -111,13 +112,26 @@ export const emitAttentionTiles = (module: ModuleBuilder): AttentionTiles => ({
 export function emitStoreLanes(module: ModuleBuilder): FunctionHandle {
   const parameters = { sums: I32, depth: I32, to: I32, rowStride: I32, count: I32 }
   return module.function(null, parameters, (f, { sums, depth, to, rowStride, count }) => {
-    f.for(0, count, 1, (lane) => {
-      const from = f.let(sums.add(lane.shl(2)))
-      f.for(0, depth, 1, (d) => {
-        f.storeF32(to.add(d.shl(2)), from.loadF32())
-        from.set(from.add(ROW_BYTES))
-      })
-      to.set(to.add(rowStride))
+    // lanes beyond the count go to the last row; they are stored before the lane that belongs there
+    const rows = [f.let<I32>(to)]
+    for (let lane = 1; lane < LANES; lane++)
+      rows.push(f.let(count.gtS(lane).select<I32>(rows[lane - 1].add(rowStride), rows[lane - 1])))
+    const advance = (columns: number) => {
+      for (const row of rows) row.set(row.add(4 * columns))
+      sums.set(sums.add(columns * ROW_BYTES))
+    }
+    const d = f.let(I32.const(0))
+    f.forFrom(d, depth.sub(3), 4, () => {
+      for (const half of [1, 0]) {
+        const at = (i: number) => sums.loadF32x4(i * ROW_BYTES + 16 * half)
+        const lanes = transpose4(f, [at(0), at(1), at(2), at(3)])
+        for (let lane = 3; lane >= 0; lane--) f.storeVector(rows[4 * half + lane], lanes[lane])
+      }
+      advance(4)
+    })
+    f.forFrom(d, depth, 1, () => {
+      for (let lane = LANES - 1; lane >= 0; lane--) f.storeF32(rows[lane], sums.loadF32(4 * lane))
+      advance(1)
     })
   })
 }
