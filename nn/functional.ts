@@ -6,10 +6,13 @@ import {
   embedding as coreEmbedding,
   layerNorm as coreLayerNorm,
   rmsNorm as coreRmsNorm,
+  customFunction,
   dropout as drop,
   type Generator,
   type Shape,
+  scatterAddRows,
   type Tensor,
+  where,
 } from '../core/index.ts'
 import { formatShape } from '../core/shape.ts'
 
@@ -26,10 +29,18 @@ export {
 
 /** Rows of `weight` [V, D] by number; a row `paddingIdx` gets no gradient. */
 export function embedding(ids: Tensor, weight: Tensor, options: { paddingIdx?: number | null } = {}): Tensor {
-  const rows = coreEmbedding(ids, weight)
   const pad = options.paddingIdx
-  if (pad === undefined || pad === null || !rows.requiresGrad) return rows
-  return rows.detach().where(ids.eq(pad).unsqueeze(-1), rows)
+  if (pad === undefined || pad === null || !weight.requiresGrad) return coreEmbedding(ids, weight)
+  const [rows, width] = weight.shape
+  const lookUp = customFunction({
+    name: 'embedding.padded',
+    forward: (table) => coreEmbedding(ids, table),
+    // rows outside the table are skipped, which spares a pass over the gradient
+    backward: (dy) => [
+      scatterAddRows(dy.reshape([-1, width]), where(ids.eq(pad), -1, ids).reshape([-1]), rows),
+    ],
+  })
+  return lookUp(weight)
 }
 
 function checkShape(op: string, x: Tensor, normalizedShape: number | Shape): void {
