@@ -4,7 +4,7 @@ import { broadcastShapes, formatShape, type Shape } from '../shape.ts'
 import { record, Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { method } from './define.ts'
-import { expand, reshape, sumTo, transpose } from './views.ts'
+import { expand, isPermuted, reshape, sumTo, transpose } from './views.ts'
 
 const matmulOp: CallOp = {
   kind: 'call',
@@ -13,11 +13,20 @@ const matmulOp: CallOp = {
   strided: [0, 1],
   scalarTypes: () => [],
   grad: ({ dy, inputs: [a, b, bias], needs }) => [
-    needs[0] ? product(dy, transpose(b, -1, -2)) : null,
-    needs[1] ? product(transpose(a, -1, -2), dy) : null,
+    needs[0] ? inOrderOf(a, dy, flip(b)) : null,
+    needs[1] ? inOrderOf(b, flip(a), dy) : null,
     ...(bias ? [needs[2] ? sumTo(dy, bias.shape) : null] : []),
   ],
 }
+
+const flip = (x: Tensor): Tensor => transpose(x, -1, -2)
+
+/**
+ * x y as the gradient of an operand: where the operand is a transposed view (a Linear's weight), the product is computed
+ * transposed as well, so that it lies in memory like the weight and is written straight into its gradient.
+ */
+const inOrderOf = (operand: Tensor, x: Tensor, y: Tensor): Tensor =>
+  isPermuted(operand) ? flip(product(flip(y), flip(x))) : product(x, y)
 
 /** [B..., M, K] x [B..., K, N] with equal batch sizes (at most 3 dimensions after merging). */
 function product(a: Tensor, b: Tensor, bias?: Tensor): Tensor {

@@ -58,6 +58,9 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
   )
 }
 
+/** Whether a tensor is the result of `permute`: its elements lie in another order than its dimensions say. */
+export const isPermuted = (x: Tensor): boolean => x.value.node?.op === permuteOp
+
 /** Two dimensions swapped. */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
   const order = x.shape.map((_, d) => d)
