@@ -1,4 +1,4 @@
-import { chunkIntoBlocks } from '../../data/index.ts'
+import { chunkIntoBlocks, DataError } from '../../data/index.ts'
 import type { PreTrainedTokenizer } from '../../tokenization/index.ts'
 import { bitsPerByte, perplexity } from '../metrics.ts'
 import type { BatchLabels } from './collate.ts'
@@ -33,7 +33,7 @@ export class CausalLm implements Task {
         remainder: 'keep',
       }),
     )
-    if (blocks.length === 0) throw new RangeError('[Trainer] the texts have no two tokens to learn from')
+    if (blocks.length === 0) throw new DataError('[Trainer] the texts have no two tokens to learn from')
     const bytes = strings.reduce((sum, text) => sum + new TextEncoder().encode(text).length, 0)
     return { texts: new TokenizedTexts(blocks), labels: new Int32Array(0), bytes }
   }

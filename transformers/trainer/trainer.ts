@@ -1,4 +1,5 @@
 import { manualSeed, noGrad, type Tensor } from '../../core/index.ts'
+import { InputError } from '../../hub/index.ts'
 import type { Module } from '../../nn/index.ts'
 import { AdamW, clipGradNorm_, getScheduler } from '../../nn/optim/index.ts'
 import type { PreTrainedTokenizer } from '../../tokenization/index.ts'
@@ -110,7 +111,7 @@ export class Trainer {
 
   /**
    * Trains on the texts, and leaves the model in evaluation mode.
-   * @throws RangeError for a label that the model does not know; an Error where the loss is no longer a number
+   * @throws RangeError for a label that the model does not know; InputError where the loss is no longer a number
    */
   async train(texts: readonly TrainingText[]): Promise<TrainingResult> {
     const { model, args } = this
@@ -134,7 +135,7 @@ export class Trainer {
       for (const part of parts) loss += await part.item()
       losses.push(loss)
       if (!Number.isFinite(loss))
-        throw new Error(
+        throw new InputError(
           `[Trainer] the loss is ${loss} at step ${report.step}: try a lower learning rate than ${args.lr}`,
         )
       onStep?.({ ...report, loss })
@@ -228,6 +229,10 @@ function lengthOf(args: SettledArguments, config: PretrainedConfig, tokenizer: P
   const context = contextOf(config)
   if (args.maxLength === undefined)
     return Math.min(context, tokenizer.modelMaxLength, args.batchTokens ?? USUAL_LENGTH, USUAL_LENGTH)
+  if (args.maxLength > (args.batchTokens ?? Number.POSITIVE_INFINITY))
+    throw new RangeError(
+      `[Trainer] maxLength ${args.maxLength} is over batchTokens ${args.batchTokens}: a text that long fits into no batch`,
+    )
   if (args.maxLength > context)
     throw new RangeError(
       `[Trainer] maxLength ${args.maxLength} is over the ${context} tokens of the model's context`,

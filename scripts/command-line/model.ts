@@ -1,0 +1,24 @@
+/** Loading what a command works with; whatever is wrong with the files is the user's to mend. */
+import { InputError, messageOf } from '../../hub/errors.ts'
+import type { PreTrainedTokenizerFast } from '../../transformers/tokenizer/pretrained.ts'
+
+/** The local folder of a model, downloaded where it is an id of the Hub; what is loaded later comes from one place. */
+export async function modelFolder(idOrFolder: string): Promise<string> {
+  const { resolveModel } = await import('../../hub/index.ts')
+  return resolveModel(idOrFolder)
+}
+
+/** @throws InputError where the folder has no tokenizer, or one that cannot be read */
+export async function loadTokenizer(folder: string): Promise<PreTrainedTokenizerFast> {
+  const { AutoTokenizer } = await import('../../transformers/tokenizer/auto.ts')
+  return asInputError(() => AutoTokenizer.fromPretrained(folder))
+}
+
+/** Errors about arguments and files that the library below the hub throws as plain errors. */
+export async function asInputError<T>(run: () => T | Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    throw error instanceof InputError ? error : new InputError(messageOf(error), { cause: error })
+  }
+}
