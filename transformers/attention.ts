@@ -30,14 +30,17 @@ export function attend(
   const [b, h, t, d] = q.shape
   const options = {
     attnMask: layout.mask ?? undefined,
-    isCausal: o.isCausal,
+    isCausal: o.isCausal && !layout.denseMask,
     scale: o.scale,
     dropoutP: o.dropoutP,
     cuSeqlens: layout.cuSeqlens ?? undefined,
     kvLength: layout.kvLength,
   }
   const join = (x: Tensor) => x.permute([0, 2, 1, 3]).reshape([b, t, h * d])
-  if (!o.withWeights) return { output: join(attention(q, k, v, options)), weights: null }
+  if (!o.withWeights && !layout.denseMask) return { output: join(attention(q, k, v, options)), weights: null }
   const { output, weights } = attentionWithWeights(q, k, v, options)
-  return { output: join(output), weights: weights.narrow(3, 0, layout.kvLength ?? k.shape[2]) }
+  return {
+    output: join(output),
+    weights: o.withWeights ? weights.narrow(3, 0, layout.kvLength ?? k.shape[2]) : null,
+  }
 }

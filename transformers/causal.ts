@@ -1,7 +1,7 @@
 /** What models that predict the next token share. */
-import { isGradEnabled, type Tensor } from '../core/index.ts'
+import { arange, isGradEnabled, type Tensor, where } from '../core/index.ts'
 import { KVCache } from './cache.ts'
-import { type CausalInputs, inputSize, type LabelInputs } from './inputs.ts'
+import { type CausalInputs, hostValues, inputSize, type LabelInputs } from './inputs.ts'
 import { type Layout, layoutOf } from './layout.ts'
 
 /** Token ids and layout of a call; with `useCache` a cache is made where none is given. */
@@ -10,7 +10,28 @@ export function causalLayout(model: string, inputs: CausalInputs): { ids: Tensor
   if (inputs.useCache && isGradEnabled())
     throw new Error(`[${model}] no gradient flows through a cache: call it inside noGrad(() => ...)`)
   const pastKeyValues = inputs.pastKeyValues ?? (inputs.useCache ? new KVCache() : null)
-  return { ids: size.ids, layout: layoutOf(model, { ...inputs, pastKeyValues }, size) }
+  const layout = layoutOf(model, { ...inputs, pastKeyValues }, size)
+  return { ids: size.ids, layout: startsWithPadding(layout) ? withDenseMask(layout) : layout }
+}
+
+/** Whether some row begins with padding, so that its first tokens see nothing; of no concern with a cache, where nobody asks. */
+function startsWithPadding({ mask, cache, batch, tokens }: Layout): boolean {
+  const values = mask && !cache ? hostValues(mask) : null
+  return values ? Array.from({ length: batch }, (_, b) => values[b * tokens]).includes(0) : false
+}
+
+/** So low that any score added to it is lost, and far from overflow. */
+const UNSEEN = -1e30
+
+/**
+ * The causal and the padding mask as numbers to add. A token that sees nothing then sees everything alike, as in transformers:
+ * with left padding the loss asks the last padding token for the first real one, and gradients go that way too.
+ */
+function withDenseMask(layout: Layout): Layout {
+  const { tokens } = layout
+  const causal = arange(tokens).unsqueeze(0).le(arange(tokens).unsqueeze(1))
+  const mask = where(layout.mask!.logicalAnd(causal), 0, UNSEEN) // [B, 1, T, T]
+  return { ...layout, mask, denseMask: true }
 }
 
 export interface KeepInputs {

@@ -9,8 +9,13 @@ export interface Layout {
   readonly tokens: number
   /** Position of each token, int32 [B, T] or [1, T]. */
   readonly positions: Tensor
-  /** Bool [B, 1, 1, keys]: true for tokens that may be seen; null where all may. */
+  /** Bool [B, 1, 1, keys]: true for tokens that may be seen; or numbers to add to the scores. Null where all may be seen. */
   readonly mask: Tensor | null
+  /**
+   * True where the mask holds numbers to add that hide later tokens too and leave some tokens without anything to see: the
+   * kernel knows no such rows, plain ops do.
+   */
+  readonly denseMask: boolean
   /** Boundaries of packed sequences, int32 [S + 1], and the same on the host. */
   readonly cuSeqlens: Tensor | null
   readonly boundaries: Int32Array | null
@@ -82,6 +87,7 @@ export function layoutOf(
     tokens,
     positions: positionsOf(inputs, batch, tokens, past, boundaries),
     mask,
+    denseMask: false,
     cuSeqlens: boundaries && tensor(boundaries),
     boundaries,
     cache,
