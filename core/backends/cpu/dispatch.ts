@@ -17,8 +17,13 @@ import type { CallKernel, Kernel } from '../../plan/kernel.ts'
 export type ArgWord =
   | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'float'; readonly value: number }
-  /** Address of a plan buffer, plus bytes. */
-  | { readonly kind: 'buffer'; readonly buffer: number; readonly byteOffset: number }
+  /** Address of a plan buffer, plus bytes, plus `scalars[moved.slot] * moved.bytes` of the run. */
+  | {
+      readonly kind: 'buffer'
+      readonly buffer: number
+      readonly byteOffset: number
+      readonly moved?: { readonly slot: number; readonly bytes: number }
+    }
   /** Address of scratch made by `LowerContext.scratch`, plus bytes. */
   | { readonly kind: 'scratch'; readonly scratch: number; readonly byteOffset: number }
   /** `scalars[slot]` of the run, as a float32 or as an integer (`| 0`). */

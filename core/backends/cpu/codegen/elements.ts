@@ -1,0 +1,141 @@
+/** The innermost loop of generated kernels: vectors of four elements, then what is left one by one. */
+import { type Expr, postorder } from '../../../expr.ts'
+import { type FunctionBuilder, I32, type Variable } from '../assembler.ts'
+import {
+  elementBytes,
+  type LoopOperand,
+  loadFour,
+  loadOne,
+  type OperandWords,
+  type Step,
+  stepOf,
+  storeFour,
+  toWords,
+} from './operands.ts'
+import type { Lanes, VectorCode } from './vector-code.ts'
+
+/** An operand as the innermost loop sees it. */
+export interface ElementOperand {
+  readonly operand: LoopOperand
+  readonly step: Step
+  /** Of element 0. */
+  readonly pointer: I32
+  /** In bytes. */
+  readonly stride: I32
+}
+
+/** The operand whose words are in the argument block; its last stride is the innermost loop's. */
+export const elementOperand = (args: I32, o: OperandWords, pointer: I32): ElementOperand => ({
+  operand: o.operand,
+  step: stepOf(o.operand.strides.at(-1)!),
+  pointer,
+  stride: args.load(o.strides.at(-1)!),
+})
+
+/** Walks operands along a row. Contiguous ones share an index, the others have a pointer that moves. */
+export class RowCursor {
+  readonly index: Variable<I32>
+  readonly #f: FunctionBuilder
+  readonly #operands: readonly ElementOperand[]
+  readonly #moving: readonly (Variable<I32> | null)[]
+  readonly #strides: readonly I32[]
+
+  constructor(f: FunctionBuilder, operands: readonly ElementOperand[]) {
+    this.#f = f
+    this.#operands = operands
+    this.index = f.local(I32)
+    this.index.set(0)
+    this.#moving = operands.map((o) => (o.step === 'strided' ? f.let(o.pointer) : null))
+    this.#strides = operands.map((o) => (o.step === 'strided' ? f.let(o.stride) : I32.const(0)))
+  }
+
+  #address(i: number): I32 {
+    const { pointer, operand } = this.#operands[i]
+    const bytes = elementBytes(operand)
+    return (
+      this.#moving[i] ??
+      pointer.add(bytes === 4 ? this.index.shl(2) : bytes === 2 ? this.index.shl(1) : this.index)
+    )
+  }
+
+  /** Address and constant offset of a group of four, counted from the index. */
+  #group(i: number, group: number): [I32, number] {
+    const moving = this.#moving[i]
+    if (!moving) return [this.#address(i), 4 * group * elementBytes(this.#operands[i].operand)]
+    return [group === 0 ? moving : moving.add(this.#strides[i].mul(4 * group)), 0]
+  }
+
+  loadGroup(i: number, group: number): Lanes {
+    const { operand, step } = this.#operands[i]
+    const [address, offset] = this.#group(i, group)
+    return loadFour(this.#f, operand, step, address, this.#strides[i], offset)
+  }
+
+  storeGroup(i: number, group: number, value: Lanes): void {
+    const [address, offset] = this.#group(i, group)
+    storeFour(this.#f, this.#operands[i].step, address, this.#strides[i], offset, value)
+  }
+
+  loadOne(i: number): Lanes {
+    return loadOne(this.#f, this.#operands[i].operand, this.#address(i))
+  }
+
+  storeOne(i: number, value: Lanes): void {
+    this.#f.storeLane(this.#address(i), value, 0)
+  }
+
+  advance(elements: number): void {
+    for (const [i, moving] of this.#moving.entries()) moving?.set(moving.add(this.#strides[i].mul(elements)))
+    this.index.set(this.index.add(elements))
+  }
+
+  /** Runs `vectors(groups)` for as long as that many groups of four are left before `count`, then `single()`. */
+  walk(count: I32, unroll: number, vectors: (groups: number) => void, single: () => void): void {
+    for (const groups of unroll > 1 ? [unroll, 1] : [1]) {
+      const last = this.#f.let(count.sub(4 * groups))
+      this.#f.while(this.index.leS(last), () => {
+        vectors(groups)
+        this.advance(4 * groups)
+      })
+    }
+    this.#f.while(this.index.ltS(count), () => {
+      single()
+      this.advance(1)
+    })
+  }
+}
+
+export const countOps = (roots: readonly Expr[]): number =>
+  postorder(roots).filter((e) => e.args.length > 0).length
+
+/** More vectors a turn where there is little to do with each; long bodies need the registers. */
+const unrollOf = (ops: number): number => (ops <= 6 ? 4 : ops <= 20 ? 2 : 1)
+
+/**
+ * For elements 0 to `count` - 1: evaluates all values, then stores them. Load number i of the expressions is `loads[i]`;
+ * what does not change along the row was hoisted by the caller. In place is fine: a group is loaded before it is stored.
+ */
+export function emitElements(
+  f: FunctionBuilder,
+  code: VectorCode,
+  values: readonly Expr[],
+  loads: readonly ElementOperand[],
+  stores: readonly ElementOperand[],
+  count: I32,
+): void {
+  const cursor = new RowCursor(f, [...loads, ...stores])
+  const compute = (leaf: (e: Expr) => Lanes) =>
+    code.evaluate(values, leaf).map((value, i) => f.let<Lanes>(toWords(stores[i].operand, value)))
+  const vectors = (groups: number) => {
+    const results = Array.from({ length: groups }, (_, group) =>
+      compute((e) => cursor.loadGroup(e.value, group)),
+    )
+    for (const [group, words] of results.entries())
+      for (const [n, word] of words.entries()) cursor.storeGroup(loads.length + n, group, word)
+  }
+  const single = () => {
+    for (const [n, word] of compute((e) => cursor.loadOne(e.value)).entries())
+      cursor.storeOne(loads.length + n, word)
+  }
+  cursor.walk(count, unrollOf(countOps(values)), vectors, single)
+}

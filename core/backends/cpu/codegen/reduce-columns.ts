@@ -1,0 +1,158 @@
+/**
+ * Reductions whose innermost kept dimension goes through the vector lanes: a tile of results is kept in the thread's local
+ * memory (the first-level cache), and the operands are read row by row, as they lie in memory.
+ */
+import { acc, type Expr, load, rewrite } from '../../../expr.ts'
+import { type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
+import { int } from '../dispatch.ts'
+import { type ElementOperand, elementOperand, emitElements } from './elements.ts'
+import { Nest } from './nest.ts'
+import { type LoopOperand, loadSplat } from './operands.ts'
+import {
+  bodyCode,
+  combineExprs,
+  hoistScalars,
+  identityExpr,
+  loadPointer,
+  outerOperands,
+  type ReduceStructure,
+  reducedSteps,
+  storePointer,
+} from './reduce-structure.ts'
+import { type Helpers, makeHelpers, VectorCode } from './vector-code.ts'
+
+/** Columns of one work unit. */
+export const TILE = 1024
+/** Steps that are added up plainly before they join the compensated sums. */
+const BLOCK = 256
+
+/** Arrays of TILE words in local memory. */
+const PARTS = ['block', 'total', 'compensation', 'plain'] as const
+type Part = (typeof PARTS)[number]
+export const LOCAL_BYTES = PARTS.length * TILE * 4
+
+export function emitColumns(s: ReduceStructure): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder(s.features)
+  const type = s.body.type
+  // `block` is one more operand of the body's loop, `total` takes the place of `acc` in the stores
+  const blockLoad = s.loads.length
+  const step = combineExprs(s.combine, load(blockLoad, type), s.body)
+  const result = finished(s)
+  const values = s.values.map((v) => withResult(v, result))
+  const helpers = makeHelpers(module, [step, ...values])
+  module.function(
+    'run',
+    { args: I32, start: I32, end: I32, local: I32 },
+    (f, { args, start, end, local }) => {
+      const part = (name: Part): ElementOperand => {
+        const operand: LoopOperand = {
+          base: int(0),
+          dtype: type === 'i32' ? 'int32' : 'float32',
+          strides: [1],
+        }
+        const pointer = local.add(PARTS.indexOf(name) * TILE * 4)
+        return { operand, step: 'contiguous', pointer, stride: I32.const(4) }
+      }
+      const stepCode = bodyCode(f, helpers, s, [step])
+      const storeCode = bodyCode(f, helpers, s, values)
+      hoistScalars(stepCode, args, s)
+      hoistScalars(storeCode, args, s)
+      const nest = new Nest(f, args, s.outerSizes, outerOperands(s))
+      const inner = new Nest(
+        f,
+        args,
+        s.reducedSizes,
+        s.bodyLoads.map((i) => s.loads[i]!),
+        s.outerSizes.length,
+      )
+      const width = f.local(I32)
+      const step0 = f.local(I32)
+      const blockEnd = f.local(I32)
+      nest.seek(start)
+      f.for(start, end, 1, () => {
+        const left = f.let(args.load(s.length).sub(nest.indices.at(-1)!.mul(TILE)))
+        width.set(left.minS(I32.const(TILE)))
+        const steps = reducedSteps(f, args, s, nest)
+        inner.start(s.bodyLoads.map((i) => loadPointer(s, nest, i)))
+        fill(f, helpers, s, [part('total')], width)
+        if (isFloatSum(s)) fill(f, helpers, s, [part('compensation'), part('plain')], width)
+        step0.set(0)
+        f.while(step0.ltS(steps), () => {
+          fill(f, helpers, s, [part('block')], width)
+          blockEnd.set(f.let(step0.add(BLOCK)).minS(steps))
+          f.while(step0.ltS(blockEnd), () => {
+            const pointer = (i: number) => inner.pointers[s.bodyLoads.indexOf(i)]
+            stepCode.hoist(1, (e) => loadSplat(f, s.loads[e.value]!.operand, pointer(e.value)))
+            const unused = part('block')
+            const operands = s.loads.map((o, i) =>
+              o && s.bodyLoads.includes(i) ? elementOperand(args, o, pointer(i)) : unused,
+            )
+            emitElements(f, stepCode, [step], [...operands, part('block')], [part('block')], width)
+            inner.advance()
+            step0.set(step0.add(1))
+          })
+          join(f, helpers, s, part, width)
+        })
+        storeCode.hoist(1, (e) => loadSplat(f, s.loads[e.value]!.operand, loadPointer(s, nest, e.value)))
+        const operands = s.loads.map((o, i) =>
+          o && s.storeLoads.includes(i) ? elementOperand(args, o, loadPointer(s, nest, i)) : part('total'),
+        )
+        const targets = s.stores.map((o, i) => elementOperand(args, o, storePointer(s, nest, i)))
+        emitElements(f, storeCode, values, [...operands, part('total'), part('plain')], targets, width)
+        nest.advance()
+      })
+    },
+  )
+  return module.bytes()
+}
+
+const isFloatSum = (s: ReduceStructure): boolean => s.combine === 'sum' && s.body.type === 'f32'
+
+/** The result of a column: the compensated sum, or the plain one where the compensation met an infinity. */
+function finished(s: ReduceStructure): Expr {
+  const total = load(s.loads.length, s.body.type)
+  if (!isFloatSum(s)) return total
+  return total.eq(total).select(total, load(s.loads.length + 1, 'f32'))
+}
+
+const withResult = (value: Expr, result: Expr): Expr =>
+  rewrite(value, (e) => (e === acc(result.type) ? result : e))
+
+function fill(
+  f: FunctionBuilder,
+  helpers: Helpers,
+  s: ReduceStructure,
+  parts: ElementOperand[],
+  width: I32,
+): void {
+  const value = identityExpr(s.combine, s.body.type)
+  const code = new VectorCode(f, helpers, [value], () => 2)
+  emitElements(
+    f,
+    code,
+    parts.map(() => value),
+    [],
+    parts,
+    width,
+  )
+}
+
+/** Adds the block's results to the totals; sums of floats compensated (Kahan 1965). */
+function join(
+  f: FunctionBuilder,
+  helpers: Helpers,
+  s: ReduceStructure,
+  part: (name: Part) => ElementOperand,
+  width: I32,
+): void {
+  const [block, total, compensation, plain] = PARTS.map((_, i) => load(i, s.body.type))
+  let values = [combineExprs(s.combine, total, block)]
+  if (isFloatSum(s)) {
+    const corrected = block.sub(compensation)
+    const sum = total.add(corrected)
+    values = [sum, sum.sub(total).sub(corrected), plain.add(block)]
+  }
+  const code = new VectorCode(f, helpers, values, () => 2)
+  const targets = PARTS.slice(1, 1 + values.length).map(part)
+  emitElements(f, code, values, PARTS.map(part), targets, width)
+}

@@ -1,0 +1,215 @@
+/**
+ * Threads that share the units of a dispatch. One leads: it publishes a dispatch, works on it itself, closes it, and waits
+ * for those that joined. A worker that comes late does not join, so nobody waits for a thread that never started.
+ */
+import { CONTROL, codeWord, ENTRY, ENTRY_WORDS } from './control.ts'
+
+type RunFunction = (args: number, start: number, end: number, local: number) => void
+
+const OPEN = 0x80
+const JOINED = 0x7f
+/** Threads that a dispatch can count. */
+export const MAX_THREADS = 64
+/** Milliseconds that an idle worker spins before it sleeps: inside a plan, and after one. */
+const SPIN_ACTIVE = 0.4
+const SPIN_IDLE = 0.05
+/** Turns of the leader's wait before it sleeps. */
+const LEADER_SPINS = 20_000
+
+const pause: () => void =
+  (Atomics as unknown as { pause?: () => void }).pause?.bind(Atomics) ?? (() => undefined)
+
+/** What one thread needs to take part. */
+export class TeamThread {
+  readonly #memory: WebAssembly.Memory
+  readonly #index: number
+  readonly #canWait: boolean
+  readonly #functions: RunFunction[] = []
+  #words: Int32Array
+  #epoch = 0
+
+  /** Thread 0 is the caller; `canWait` is false on a browser's main thread, which may not sleep. */
+  constructor(memory: WebAssembly.Memory, index: number, canWait: boolean) {
+    this.#memory = memory
+    this.#index = index
+    this.#canWait = canWait
+    this.#words = new Int32Array(memory.buffer)
+  }
+
+  /** Views end where the memory ended when they were made. */
+  refresh(): void {
+    // growing by nothing makes this thread notice what another one did
+    this.#memory.grow(0)
+    this.#words = new Int32Array(this.#memory.buffer)
+  }
+
+  /** Compiled code by its number; a thread compiles what it has not used yet. */
+  #function(code: number): RunFunction {
+    const known = this.#functions[code]
+    if (known) return known
+    const address = this.#words[codeWord(code)] >>> 0
+    const bytes = new Uint8Array(this.#memory.buffer, address, this.#words[codeWord(code) + 1]).slice()
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      env: { memory: this.#memory },
+    })
+    const run = instance.exports.run as RunFunction
+    this.#functions[code] = run
+    return run
+  }
+
+  #local(): number {
+    return (this.#words[CONTROL.localBase] + this.#index * this.#words[CONTROL.localStride]) | 0
+  }
+
+  /**
+   * Runs program entries `from` to `count` - 1 in order, with the help of whoever joins, until they are done or `deadline`
+   * (of `performance.now()`) has passed. Gives the number of the first entry that is not done.
+   */
+  lead(program: number, from: number, count: number, deadline = Number.POSITIVE_INFINITY): number {
+    if (this.#words[CONTROL.pages] * 65536 > this.#words.byteLength) this.refresh()
+    const words = this.#words
+    const canShare = Atomics.load(words, CONTROL.ready) > 0
+    const isTimed = deadline !== Number.POSITIVE_INFINITY
+    let entry = program / 4 + from * ENTRY_WORDS
+    let sinceLook = 0
+    for (let i = from; i < count; i++, entry += ENTRY_WORDS) {
+      const units = words[entry + ENTRY.units]
+      if (canShare && words[entry + ENTRY.parallel] === 1) {
+        this.#share(entry)
+        sinceLook = 64
+      } else if (units > 0)
+        this.#function(words[entry + ENTRY.code])(words[entry + ENTRY.args], 0, units, this.#local())
+      if (isTimed && ++sinceLook >= 16) {
+        sinceLook = 0
+        if (performance.now() >= deadline) return i + 1
+      }
+    }
+    return count
+  }
+
+  #share(entry: number): void {
+    const words = this.#words
+    words[CONTROL.entry] = entry
+    Atomics.store(words, CONTROL.left, 0)
+    Atomics.store(words, CONTROL.next, 0)
+    this.#epoch = ((Atomics.load(words, CONTROL.state) >>> 8) + 1) & 0xffffff
+    Atomics.store(words, CONTROL.state, (this.#epoch << 8) | OPEN)
+    if (Atomics.load(words, CONTROL.sleepers) > 0) {
+      Atomics.add(words, CONTROL.wake, 1)
+      Atomics.notify(words, CONTROL.wake)
+    }
+    try {
+      this.#work(entry)
+    } finally {
+      let state = Atomics.load(words, CONTROL.state)
+      for (;;) {
+        const seen = Atomics.compareExchange(words, CONTROL.state, state, state & ~OPEN)
+        if (seen === state) break
+        state = seen
+      }
+      this.#await(state & JOINED)
+    }
+    if (Atomics.exchange(words, CONTROL.failed, 0) !== 0)
+      throw new Error('[cpu] a worker thread failed while it ran a kernel: its message is on stderr')
+  }
+
+  /** Waits until the workers that joined are done: they are at their last grain, so it is short. */
+  #await(joined: number): void {
+    const words = this.#words
+    for (let spins = 0; ; spins++) {
+      const left = Atomics.load(words, CONTROL.left)
+      if (left === joined) return
+      if (spins < LEADER_SPINS || !this.#canWait) pause()
+      else {
+        Atomics.store(words, CONTROL.leaderWaits, 1)
+        if (Atomics.load(words, CONTROL.left) === left) Atomics.wait(words, CONTROL.left, left, 10)
+        Atomics.store(words, CONTROL.leaderWaits, 0)
+      }
+    }
+  }
+
+  /** Takes units until none are left. */
+  #work(entry: number): void {
+    const words = this.#words
+    const run = this.#function(words[entry + ENTRY.code])
+    const args = words[entry + ENTRY.args]
+    const units = words[entry + ENTRY.units]
+    const grain = words[entry + ENTRY.grain]
+    const local = this.#local()
+    for (;;) {
+      const start = Atomics.add(words, CONTROL.next, grain)
+      if (start >= units) return
+      run(args, start, Math.min(units, start + grain), local)
+    }
+  }
+
+  /** A worker's life. `onLead` is told when a program that this worker was asked to lead is done, or why it failed. */
+  serve(onLead: ((error: unknown) => void) | null): void {
+    Atomics.add(this.#words, CONTROL.ready, 1)
+    let done = -1
+    let lastLead = 0
+    let idleSince = performance.now()
+    for (let turns = 0; ; turns++) {
+      const words = this.#words
+      const state = Atomics.load(words, CONTROL.state)
+      const epoch = state >>> 8
+      if ((state & OPEN) !== 0 && epoch !== done) {
+        if (Atomics.compareExchange(words, CONTROL.state, state, state + 1) !== state) continue
+        done = epoch
+        this.#join()
+        idleSince = performance.now()
+        continue
+      }
+      const request = Atomics.load(words, CONTROL.leadRequest)
+      if (onLead && request !== lastLead) {
+        lastLead = request
+        this.#leadRequested(onLead)
+        done = Atomics.load(words, CONTROL.state) >>> 8
+        idleSince = performance.now()
+        continue
+      }
+      if (Atomics.load(words, CONTROL.stop) !== 0) return
+      pause()
+      if (turns % 64 !== 0) continue
+      const limit = Atomics.load(words, CONTROL.active) !== 0 ? SPIN_ACTIVE : SPIN_IDLE
+      if (performance.now() - idleSince < limit) continue
+      this.#sleep(done, onLead ? lastLead : null)
+      idleSince = performance.now()
+    }
+  }
+
+  #join(): void {
+    try {
+      if (this.#words[CONTROL.pages] * 65536 > this.#words.byteLength) this.refresh()
+      this.#work(this.#words[CONTROL.entry])
+    } catch (error) {
+      console.error(error)
+      Atomics.store(this.#words, CONTROL.failed, 1)
+    }
+    Atomics.add(this.#words, CONTROL.left, 1)
+    if (Atomics.load(this.#words, CONTROL.leaderWaits) !== 0) Atomics.notify(this.#words, CONTROL.left)
+  }
+
+  #leadRequested(onLead: (error: unknown) => void): void {
+    try {
+      const words = this.#words
+      this.lead(words[CONTROL.leadProgram] >>> 0, 0, words[CONTROL.leadCount])
+      onLead(null)
+    } catch (error) {
+      onLead(error)
+    }
+  }
+
+  /** Sleeps unless something to do came up since it was looked for. */
+  #sleep(done: number, lastLead: number | null): void {
+    const words = this.#words
+    Atomics.add(words, CONTROL.sleepers, 1)
+    const wake = Atomics.load(words, CONTROL.wake)
+    const state = Atomics.load(words, CONTROL.state)
+    const hasWork = (state & OPEN) !== 0 && state >>> 8 !== done
+    const hasLead = lastLead !== null && Atomics.load(words, CONTROL.leadRequest) !== lastLead
+    if (!hasWork && !hasLead && Atomics.load(words, CONTROL.stop) === 0)
+      Atomics.wait(words, CONTROL.wake, wake)
+    Atomics.sub(words, CONTROL.sleepers, 1)
+  }
+}

@@ -1,0 +1,140 @@
+/** Starting and ending worker threads, in Node and in browsers. */
+import { CONTROL } from './control.ts'
+import type { LeadDone, WorkerStart } from './worker.ts'
+
+interface Thread {
+  post(message: WorkerStart): void
+  terminate(): Promise<void>
+  /** Whether the thread keeps the process alive. */
+  keepAlive(on: boolean): void
+}
+
+type OnMessage = (message: LeadDone) => void
+
+const isNode =
+  typeof (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node === 'string'
+
+// sources run as they are, and as JavaScript once built
+const scriptUrl = (): URL =>
+  import.meta.url.endsWith('.ts')
+    ? new URL('./worker.ts', import.meta.url)
+    : new URL('./worker.js', import.meta.url)
+
+async function createThread(onMessage: OnMessage, onError: (error: unknown) => void): Promise<Thread> {
+  if (isNode) {
+    const { Worker } = await import('node:worker_threads')
+    // flags of the parent (test runners', inspectors') are not for workers
+    const worker = new Worker(scriptUrl(), { execArgv: [], stdin: false })
+    worker.on('message', onMessage)
+    worker.on('error', onError)
+    worker.unref()
+    return {
+      post: (message) => worker.postMessage(message),
+      terminate: async () => {
+        await worker.terminate()
+      },
+      keepAlive: (on) => (on ? worker.ref() : worker.unref()),
+    }
+  }
+  const worker = new Worker(scriptUrl(), { type: 'module' })
+  worker.onmessage = (event) => onMessage(event.data as LeadDone)
+  worker.onerror = onError
+  return {
+    post: (message) => worker.postMessage(message),
+    terminate: async () => worker.terminate(),
+    keepAlive: () => undefined,
+  }
+}
+
+/** Whether threads can be given the memory: not in a page that is not cross-origin isolated. */
+export const canShareMemory = (): boolean =>
+  isNode || (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true
+
+/** Cores that this process may use. */
+export function availableCores(): number {
+  const scope = globalThis as {
+    navigator?: { hardwareConcurrency?: number }
+    process?: { getBuiltinModule?: (name: string) => unknown }
+  }
+  const os = scope.process?.getBuiltinModule?.('node:os') as { availableParallelism(): number } | undefined
+  return os?.availableParallelism() ?? scope.navigator?.hardwareConcurrency ?? 1
+}
+
+/** The worker threads of one memory. */
+export class WorkerPool {
+  readonly #memory: WebAssembly.Memory
+  readonly #count: number
+  readonly #leads: boolean
+  #threads: Thread[] = []
+  #starting: Promise<void> | null = null
+  #pending: { resolve(): void; reject(error: Error): void } | null = null
+  #isStopped = false
+
+  constructor(memory: WebAssembly.Memory, count: number, leads: boolean) {
+    this.#memory = memory
+    this.#count = count
+    this.#leads = leads
+  }
+
+  /** Starts the workers, once; until they are up, whoever leads works alone. */
+  start(): Promise<void> {
+    this.#starting ??= this.#startAll()
+    return this.#starting
+  }
+
+  async #startAll(): Promise<void> {
+    for (let i = 0; i < this.#count; i++) {
+      const thread = await createThread(
+        (message) => this.#finished(message.error === null ? null : new Error(message.error)),
+        (error) => this.#finished(new Error(`[cpu] a worker thread ended: ${String(error)}`)),
+      )
+      if (this.#isStopped) {
+        await thread.terminate()
+        return
+      }
+      this.#threads.push(thread)
+      thread.post({ memory: this.#memory, index: i + 1, leads: this.#leads && i === 0 })
+    }
+  }
+
+  /** Lets worker 1 lead a program; the process stays alive until it is done. */
+  async lead(program: number, count: number): Promise<void> {
+    await this.start()
+    const [leader] = this.#threads
+    if (!leader) throw new Error('[cpu] there is no worker thread to run on: shutdown() was called')
+    const words = new Int32Array(this.#memory.buffer, 0, 128)
+    leader.keepAlive(true)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#pending = { resolve, reject }
+        words[CONTROL.leadProgram] = program
+        words[CONTROL.leadCount] = count
+        Atomics.add(words, CONTROL.leadRequest, 1)
+        Atomics.add(words, CONTROL.wake, 1)
+        Atomics.notify(words, CONTROL.wake)
+      })
+    } finally {
+      leader.keepAlive(false)
+    }
+  }
+
+  #finished(error: Error | null): void {
+    const pending = this.#pending
+    this.#pending = null
+    if (error) pending?.reject(error)
+    else pending?.resolve()
+    if (error && !pending) console.error(error.message)
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    const words = new Int32Array(this.#memory.buffer, 0, 128)
+    Atomics.store(words, CONTROL.stop, 1)
+    Atomics.add(words, CONTROL.wake, 1)
+    Atomics.notify(words, CONTROL.wake)
+    const threads = this.#threads
+    this.#threads = []
+    await Promise.all(threads.map((t) => t.terminate()))
+    if (this.#pending) this.#finished(new Error('[cpu] shutdown() was called while a plan was running'))
+  }
+}
