@@ -1,6 +1,8 @@
 /** One case of the models suite, by its kind. Each gives null where everything agrees, else what does not. */
+
 import { evaluate, noGrad, type Tensor, tensor } from '../../core/index.ts'
 import { AdamW, clipGradNorm_, getScheduler } from '../../nn/optim/index.ts'
+import type { GenerateOutput } from '../../transformers/generation/generate.ts'
 import type { AnyPreTrainedModel } from '../../transformers/pretrained-model.ts'
 import type { GoldenFile, TensorRef } from './golden.ts'
 import { Comparison, type TOLERANCES } from './models-compare.ts'
@@ -57,6 +59,8 @@ interface GenerateCase extends ModelCase {
   inputs: Record<string, TensorRef>
   arguments: Record<string, unknown>
   sequences: number[][]
+  /** [steps, B, V]; of greedy cases only. */
+  step_scores?: TensorRef
 }
 
 type Load = () => Promise<AnyPreTrainedModel>
@@ -220,7 +224,7 @@ async function packing(c: PackingCase, golden: GoldenFile, load: Load): Promise<
 }
 
 interface Generates {
-  generate?: (ids: unknown, args: Record<string, unknown>) => Promise<{ tolist(): Promise<unknown> }>
+  generate?: (ids: unknown, args: Record<string, unknown>) => Promise<GenerateOutput>
 }
 
 async function generate(c: GenerateCase, golden: GoldenFile, load: Load): Promise<string | null> {
@@ -230,9 +234,14 @@ async function generate(c: GenerateCase, golden: GoldenFile, load: Load): Promis
   const compare = new Comparison(model.config.model_type)
   const { input_ids, ...rest } = c.inputs
   const args = Object.fromEntries(Object.entries(c.arguments).map(([k, v]) => [camel(k), v]))
-  const out = await model.generate(toTensor(golden, input_ids), { ...toInputs(golden, rest), ...args })
-  const sequences = JSON.stringify(Array.isArray(out) ? out : await out.tolist())
+  const options = { ...toInputs(golden, rest), ...args, outputScores: true }
+  const out = await model.generate(toTensor(golden, input_ids), options)
+  const sequences = JSON.stringify(out.sequences)
   if (sequences !== JSON.stringify(c.sequences))
     compare.fail('sequences', `are ${sequences}, not ${JSON.stringify(c.sequences)}`)
+  if (c.step_scores) {
+    const all = Float32Array.from(out.scores!.flat().flatMap((row) => [...row]))
+    compare.numbers('step_scores', all, golden.numbers(c.step_scores), 'outputs')
+  }
   return compare.result
 }

@@ -136,7 +136,6 @@ const CALL_OPTIONS = new Set<string>([
   'attentionMask',
   'logitsProcessors',
   'outputScores',
-  'pastKeyValues',
 ])
 
 /** Throws for an option of `generate` that does not exist or is not built yet: none is silently ignored. */

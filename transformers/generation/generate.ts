@@ -1,6 +1,13 @@
 /** Autoregressive generation: greedy choice and sampling, with a KV cache, left-padded batches, streaming and abort. */
 import { defaultGenerator, type Generator, noGrad, Tensor, tensor } from '../../core/index.ts'
-import { checkOptions, checkValues, type GenerationOptions } from './config.ts'
+import { KVCache } from '../cache.ts'
+import {
+  checkOptions,
+  checkValues,
+  fromJson,
+  type GenerationConfigJson,
+  type GenerationOptions,
+} from './config.ts'
 import { processorsFor } from './pipeline.ts'
 import { asList, type LogitsProcessor } from './processors.ts'
 import { best, draw, probabilities } from './scores.ts'
@@ -32,30 +39,23 @@ export interface GenerateOutput {
   scores?: Float32Array[][]
 }
 
-/** Keys and values of what was read so far. */
-export interface DecoderCache {
-  /** Positions filled. */
-  readonly length: number
-  /** Positions there is room for; grows in steps, so that decoding repeats one plan. */
-  readonly capacity: number
-}
-
-/** What generation needs of a causal language model. */
+/** What generation needs of a causal language model: all of ours have it. */
 export interface CausalModel {
-  /** Longest sequence the positions allow, or Infinity. */
-  readonly contextLength: number
-  readonly vocabSize: number
-  createCache(batch: number, capacity: number): DecoderCache
-  /**
-   * Scores of the token after each row: inputIds and positionIds int32 [B, T], attentionMask int32 [B, capacity] or null where
-   * nothing is padded -> [B, vocabSize].
-   */
-  decode(inputs: {
+  (inputs: {
     inputIds: Tensor
     positionIds: Tensor
     attentionMask: Tensor | null
-    cache: DecoderCache
-  }): Tensor
+    pastKeyValues: KVCache | null
+    logitsToKeep: number
+  }): { logits: Tensor }
+  readonly config: { readonly max_position_embeddings?: number; readonly vocab_size: number } & EosAndPad
+  readonly generationConfig: GenerationConfigJson | null
+}
+
+interface EosAndPad {
+  readonly bos_token_id?: number | null
+  readonly eos_token_id?: number | number[] | null
+  readonly pad_token_id?: number | null
 }
 
 interface Sequence {
@@ -119,12 +119,13 @@ function lengthLimit(options: GenerationOptions, prompt: number, context: number
 const int32 = (values: ArrayLike<number>, shape: readonly number[]): Tensor =>
   tensor(Int32Array.from(values), [...shape])
 
-/** A mask for the whole capacity: padding is out, everything after the prompt is in. */
-function cacheMask(sequences: readonly Sequence[], capacity: number): Tensor | null {
+/** 1 for tokens, 0 for the padding before them, int32 [B, T]; null where nothing is padded. */
+function maskOf(sequences: readonly Sequence[]): Tensor | null {
   if (sequences.every((s) => s.padding === 0)) return null
-  const mask = new Int32Array(sequences.length * capacity).fill(1)
-  for (const [r, s] of sequences.entries()) mask.fill(0, r * capacity, r * capacity + s.padding)
-  return tensor(mask, [sequences.length, capacity])
+  const width = sequences[0].ids.length
+  const mask = new Int32Array(sequences.length * width).fill(1)
+  for (const [r, s] of sequences.entries()) mask.fill(0, r * width, r * width + s.padding)
+  return tensor(mask, [sequences.length, width])
 }
 
 function choose(scores: Float32Array, options: GenerateOptions): number {
@@ -132,21 +133,30 @@ function choose(scores: Float32Array, options: GenerateOptions): number {
   return draw(probabilities(scores), (options.generator ?? defaultGenerator).uniform())
 }
 
+/** The model's own settings, from `generation_config.json` or else its config, under those of the call. */
+function withDefaults(model: CausalModel, options: GenerateOptions): GenerateOptions {
+  const { bos_token_id, eos_token_id, pad_token_id } = model.config
+  const own = fromJson(model.generationConfig ?? { bos_token_id, eos_token_id, pad_token_id })
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  return { ...own, ...given }
+}
+
 /**
- * Continues prompts token by token. Defaults come from `options` alone: merge a model's generation config before.
+ * Continues prompts token by token. Settings that `options` leaves out come from the model's generation config.
  * @param prompts token ids [T], or [B][T] of one length (padded on the left, with `attentionMask`)
  * @throws for options that do not exist, make no sense, or are not built yet; for a prompt longer than the context
  */
 export async function generate(
   model: CausalModel,
   prompts: Tensor | readonly number[] | readonly (readonly number[])[],
-  options: GenerateOptions = {},
+  given: GenerateOptions = {},
 ): Promise<GenerateOutput> {
-  checkOptions(options)
+  checkOptions(given)
+  const options = withDefaults(model, given)
   checkValues(options)
   const rows = await toRows(prompts)
   const repeat = options.numReturnSequences ?? 1
-  const mask = options.attentionMask ? await toRows(options.attentionMask as Tensor, 'attentionMask') : null
+  const mask = options.attentionMask ? await toRows(options.attentionMask, 'attentionMask') : null
   const sequences = sequencesOf(rows, mask).flatMap((s) =>
     Array.from({ length: repeat }, () => ({ ...s, ids: [...s.ids] })),
   )
@@ -161,19 +171,19 @@ async function run(
   options: GenerateOptions,
 ): Promise<GenerateOutput> {
   const prompt = sequences[0].ids.length
-  const limit = lengthLimit(options, prompt, model.contextLength)
+  const limit = lengthLimit(options, prompt, model.config.max_position_embeddings ?? Number.POSITIVE_INFINITY)
   const eos = asList(options.eosTokenId)
   const pad = options.padTokenId ?? eos[0] ?? 0
   const processors = [
     ...processorsFor(options, { promptLength: prompt, maxLength: limit }),
     ...(options.logitsProcessors ?? []),
   ]
-  const cache = options.useCache === false ? null : model.createCache(sequences.length, limit)
+  const cache = options.useCache === false ? null : new KVCache({ maxLength: limit })
   const kept: Float32Array[][] = []
   options.streamer?.put(sequences[0].ids)
   let length = prompt
   while (length < limit && !options.signal?.aborted && sequences.some((s) => !s.finished)) {
-    const scores = await step(model, sequences, cache ?? model.createCache(sequences.length, limit))
+    const scores = await step(model, sequences, cache)
     for (const [r, s] of sequences.entries()) {
       for (const process of processors) process(scores[r], s)
       const next = s.finished ? pad : choose(scores[r], options)
@@ -197,9 +207,9 @@ async function run(
 async function step(
   model: CausalModel,
   sequences: readonly Sequence[],
-  cache: DecoderCache,
+  cache: KVCache | null,
 ): Promise<Float32Array[]> {
-  const from = cache.length
+  const from = cache?.length ?? 0
   const batch = sequences.length
   const fresh = sequences[0].ids.length - from
   const ids = sequences.flatMap((s) => s.ids.slice(from))
@@ -207,11 +217,12 @@ async function step(
   const positions = sequences.flatMap((s) =>
     Array.from({ length: fresh }, (_, i) => Math.max(0, from + i - s.padding)),
   )
-  const logits = model.decode({
+  const { logits } = model({
     inputIds: int32(ids, [batch, fresh]),
     positionIds: int32(positions, [batch, fresh]),
-    attentionMask: cacheMask(sequences, cache.capacity),
-    cache,
+    attentionMask: maskOf(sequences),
+    pastKeyValues: cache,
+    logitsToKeep: 1,
   })
   const data = (await logits.data()) as Float32Array
   const width = data.length / batch

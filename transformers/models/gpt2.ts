@@ -16,6 +16,7 @@ import { activation } from '../activations.ts'
 import { attend, splitHeads } from '../attention.ts'
 import { causalLayout, type KeepInputs, keptTokens } from '../causal.ts'
 import { type ConfigInit, PretrainedConfig } from '../config.ts'
+import { type GenerateOptions, type GenerateOutput, generate } from '../generation/generate.ts'
 import { causalLoss, type SpanInputs, sequenceLoss, spanOutput, tokenLoss } from '../heads.ts'
 import {
   asInt,
@@ -291,6 +292,14 @@ export class GPT2LMHeadModel extends GPT2PreTrainedModel<
     const logits = this.lm_head(keptTokens(lastHiddenState, inputs)) // [B, T, V]
     const loss = causalLoss(logits, inputs)
     return { ...(loss && { loss }), logits, ...out }
+  }
+
+  /** Continues prompts; see `GenerateOptions`. */
+  generate(
+    inputIds: Tensor | readonly number[] | readonly (readonly number[])[],
+    options?: GenerateOptions,
+  ): Promise<GenerateOutput> {
+    return generate(this, inputIds, options)
   }
 }
 

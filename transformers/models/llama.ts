@@ -5,6 +5,7 @@ import { activation } from '../activations.ts'
 import { attend, splitHeads } from '../attention.ts'
 import { causalLayout, type KeepInputs, keptTokens } from '../causal.ts'
 import { type ConfigInit, PretrainedConfig } from '../config.ts'
+import { type GenerateOptions, type GenerateOutput, generate } from '../generation/generate.ts'
 import { causalLoss, type SpanInputs, sequenceLoss, spanOutput, tokenLoss } from '../heads.ts'
 import {
   CAUSAL_INPUTS,
@@ -208,6 +209,14 @@ export class LlamaForCausalLM extends LlamaPreTrainedModel<
     const logits = this.lm_head(keptTokens(lastHiddenState, inputs)) // [B, T, V]
     const loss = causalLoss(logits, inputs)
     return { ...(loss && { loss }), logits, ...out }
+  }
+
+  /** Continues prompts; see `GenerateOptions`. */
+  generate(
+    inputIds: Tensor | readonly number[] | readonly (readonly number[])[],
+    options?: GenerateOptions,
+  ): Promise<GenerateOutput> {
+    return generate(this, inputIds, options)
   }
 }
 
