@@ -27,6 +27,7 @@ export interface CpuSettings {
   readonly mainThread: boolean
   readonly features: CpuFeatures
   readonly maximumPages?: number
+  readonly shareAlways: boolean
 }
 
 /** A plan that runs or waits for its turn. */
@@ -130,6 +131,7 @@ export class CpuBackend implements Backend {
       heap: this.#heap,
       code: this.#code,
       features: this.#settings.features,
+      shareAlways: this.#settings.shareAlways,
     })
     this.#programs.add(program)
     const executable: CpuExecutable = {
@@ -160,6 +162,13 @@ export class CpuBackend implements Backend {
   async shutdown(): Promise<void> {
     this.#isStopped = true
     await this.#pool.stop()
+  }
+
+  /** Starts the worker threads and waits until they are up; plans do the first unasked, and never wait. */
+  async startWorkers(): Promise<void> {
+    await this.#pool.start()
+    while (Atomics.load(this.#heap.i32, CONTROL.ready) < this.#pool.size && !this.#isStopped)
+      await new Promise((resolve) => setTimeout(resolve, 2))
   }
 
   // Running

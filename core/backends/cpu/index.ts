@@ -15,6 +15,8 @@ export interface CpuOptions {
   readonly relaxedSimd?: boolean
   /** Pages of 64 KiB at most, instead of 65536; for tests. */
   readonly maximumPages?: number
+  /** True: shares even the smallest dispatch among the threads; for tests. */
+  readonly shareAlways?: boolean
 }
 
 function chooseThreads(options: CpuOptions): number {
@@ -44,5 +46,6 @@ export function createCpuBackend(options: CpuOptions = {}): CpuBackend {
     mainThread: options.mainThread ?? true,
     features: { relaxedSimd: detected.relaxedSimd && (options.relaxedSimd ?? true) },
     maximumPages: options.maximumPages,
+    shareAlways: options.shareAlways ?? false,
   })
 }

@@ -41,6 +41,8 @@ export interface ProgramParts {
   readonly heap: SharedHeap
   readonly code: CodeTable
   readonly features: CpuFeatures
+  /** For tests: every dispatch is shared, unit by unit, however small. */
+  readonly shareAlways: boolean
 }
 
 export class Program {
@@ -62,7 +64,7 @@ export class Program {
   readonly #integers: number[] = []
 
   constructor(plan: KernelPlan, parts: ProgramParts) {
-    const { heap, code, features } = parts
+    const { heap, code, features, shareAlways } = parts
     this.#heap = heap
     const requests: ArenaRequest[] = []
     const bufferRequest = plan.buffers.map((b) => (b.kind === 'temp' ? requests.push(b) - 1 : -1))
@@ -87,9 +89,9 @@ export class Program {
     this.arenaBytes = total
     this.localBytes = Math.max(0, ...dispatches.map((d) => d.localBytes ?? 0))
 
-    const isShared = (d: Dispatch) => d.cost >= SHARED_DISPATCH && d.units > d.grain
+    const isShared = (d: Dispatch) => shareAlways || (d.cost >= SHARED_DISPATCH && d.units > d.grain)
     const sharedCost = dispatches.reduce((sum, d) => sum + (isShared(d) ? d.cost : 0), 0)
-    this.sharedCost = sharedCost >= SHARED_PLAN ? sharedCost : 0
+    this.sharedCost = shareAlways || sharedCost >= SHARED_PLAN ? sharedCost : 0
 
     const codes = dispatches.map((d) => code.number(d))
     const words = dispatches.reduce((sum, d) => sum + d.args.length, ENTRY_WORDS * this.count)
@@ -100,7 +102,7 @@ export class Program {
       heap.i32[entry + ENTRY.code] = codes[i]
       heap.i32[entry + ENTRY.args] = block * 4
       heap.i32[entry + ENTRY.units] = dispatch.units
-      heap.i32[entry + ENTRY.grain] = dispatch.grain
+      heap.i32[entry + ENTRY.grain] = shareAlways ? 1 : dispatch.grain
       heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && isShared(dispatch) ? 1 : 0
       for (const arg of dispatch.args) {
         this.#addWord(block++, arg, plan, bufferRequest, offsets, scratchOf[i])

@@ -63,7 +63,8 @@ export function availableCores(): number {
 /** The worker threads of one memory. */
 export class WorkerPool {
   readonly #memory: WebAssembly.Memory
-  readonly #count: number
+  /** How many there are once started. */
+  readonly size: number
   readonly #leads: boolean
   #threads: Thread[] = []
   #starting: Promise<void> | null = null
@@ -72,7 +73,7 @@ export class WorkerPool {
 
   constructor(memory: WebAssembly.Memory, count: number, leads: boolean) {
     this.#memory = memory
-    this.#count = count
+    this.size = count
     this.#leads = leads
   }
 
@@ -83,7 +84,7 @@ export class WorkerPool {
   }
 
   async #startAll(): Promise<void> {
-    for (let i = 0; i < this.#count; i++) {
+    for (let i = 0; i < this.size; i++) {
       const thread = await createThread(
         (message) => this.#finished(message.error === null ? null : new Error(message.error)),
         (error) => this.#finished(new Error(`[cpu] a worker thread ended: ${String(error)}`)),
