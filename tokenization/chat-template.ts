@@ -1,5 +1,5 @@
 /** Chat templates, the Jinja programs that turn messages into the text a model was trained on. */
-import { Template } from '@huggingface/jinja'
+import { JinjaTemplate } from './jinja.ts'
 
 export interface ChatMessage {
   role: string
@@ -29,7 +29,7 @@ const CONTINUE_TAG = 'CONTINUE_FINAL_MESSAGE_TAG '
 /** Names that a message's reasoning goes under; templates read the first. */
 const REASONING_FIELDS = ['reasoning_content', 'thinking', 'reasoning']
 
-const compiled = new Map<string, Template>()
+const compiled = new Map<string, JinjaTemplate>()
 
 /** Templates kept compiled: a program uses one or two. */
 const MOST_COMPILED = 16
@@ -70,7 +70,7 @@ function render(template: string, variables: Record<string, unknown>): string {
   let program = compiled.get(template)
   try {
     if (!program) {
-      program = new Template(template)
+      program = new JinjaTemplate(template)
       if (compiled.size >= MOST_COMPILED) compiled.clear()
       compiled.set(template, program)
     }
