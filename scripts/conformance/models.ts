@@ -14,8 +14,8 @@ const FILES = ['cases.json', 'generate.json', 'packing.json']
 
 export interface ModelsOptions {
   device?: DeviceChoice
-  /** Runs only the cases for which this holds; a case is FAMILY/TASK/FILE/NAME. */
-  only?: (name: string) => boolean
+  /** Runs only the cases for which this holds; their paths are FAMILY/TASK/FILE/NAME. */
+  wanted?: (path: string) => boolean
 }
 
 /** @param dir a folder of FAMILY/TASK folders, each with a model and its cases */
@@ -42,7 +42,7 @@ async function* runTask(folder: string, name: string, options: ModelsOptions): A
       for (const c of golden.json.cases as ModelCase[]) {
         const variant = config === 'config.json' ? '' : ' (old style config)'
         const label = `${name}/${file.replace('.json', '')}/${c.name}${variant}`
-        if (options.only && !options.only(label)) continue
+        if (options.wanted && !options.wanted(label)) continue
         const load = () => loadModel(folder, config, golden.json.model_class ?? '')
         yield await result(label, () => runCase(c, golden, load))
       }
