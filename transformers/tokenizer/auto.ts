@@ -1,4 +1,4 @@
-import { type HubOptions, resolveModel, TOKENIZER_FILES } from '../../hub/index.ts'
+import { type HubOptions, InputError, resolveModel, TOKENIZER_FILES } from '../../hub/index.ts'
 import { PreTrainedTokenizerFast } from './pretrained.ts'
 
 /**
@@ -13,10 +13,15 @@ export const AutoTokenizer = {
   /**
    * From a folder, or from the Hub by its id: only the tokenizer's files are fetched, into the Hugging Face cache.
    *
-   * @throws HubError where the model cannot be found; an error that names the file where one cannot be read.
+   * @throws HubError where the model cannot be found; InputError where a file is missing or malformed.
    */
   async fromPretrained(idOrFolder: string, options: HubOptions = {}): Promise<PreTrainedTokenizerFast> {
     const folder = await resolveModel(idOrFolder, { ...options, files: [...TOKENIZER_FILES, 'config.json'] })
-    return PreTrainedTokenizerFast.fromFolder(folder)
+    try {
+      return await PreTrainedTokenizerFast.fromFolder(folder)
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause)
+      throw new InputError(message.includes(folder) ? message : `${message} (in ${folder})`, { cause })
+    }
   },
 }
