@@ -76,7 +76,9 @@ export function addressRange(
 ): [first: number, last: number] | null {
   let first = offset
   let last = offset
-  for (let d = 0; d < shape.length; d++) {
+  for (let d = 0; d < strides.length; d++) {
+    // the result of a reduction over nothing is still an element
+    if (strides[d] === 0) continue
     if (shape[d] === 0) return null
     const reach = (shape[d] - 1) * strides[d]
     if (reach < 0) first += reach

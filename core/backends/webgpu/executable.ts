@@ -237,9 +237,16 @@ export class GpuExecutable implements Executable {
       const block = bound ? bound.buffer : this.temps[this.slotOf.get(use.buffer) as number]
       if (!(block instanceof Block))
         throw new TypeError(`[webgpu] kernel ${step.dispatch.label}: a buffer of another device is bound`)
-      // an empty tensor may lie at the very end
-      const offset = use.bytes === 0 ? 0 : (bound?.offset ?? 0) + use.byteOffset
+      let offset = (bound?.offset ?? 0) + use.byteOffset
       const size = Math.max(4, Math.ceil(use.bytes / 4) * 4)
+      if (!(size + offset <= block.bytes)) {
+        if (use.bytes > 0)
+          throw new RangeError(
+            `[webgpu] kernel ${step.dispatch.label} binds bytes ${offset} to ${offset + size} of a buffer of ${block.bytes}`,
+          )
+        // an empty tensor at the very end
+        offset = 0
+      }
       entries.push({ binding: i + 1, resource: { buffer: block.gpu, offset, size } })
     })
     const group = this.device.gpu.createBindGroup({

@@ -62,6 +62,8 @@ function operation(e: Expr, a: readonly string[]): string {
     case 'ne':
       // the usual test for NaN must survive compilers that assume there is none
       if (from === 'f32' && e.args[0] === e.args[1]) return `${e.op === 'eq' ? '!' : ''}isNan(${a[0]})`
+      // != is an ordered comparison where WGSL becomes SPIR-V: false with NaN
+      if (from === 'f32' && e.op === 'ne') return `${a[0]} != ${a[1]} || isNan(${a[0]}) || isNan(${a[1]})`
       return `${a[0]} ${COMPARE[e.op]} ${a[1]}`
     case 'lt':
     case 'le':

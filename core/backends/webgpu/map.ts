@@ -11,7 +11,7 @@ const WORKGROUP = 256
 export function lowerMap(k: MapKernel, ctx: LowerContext): Dispatch[] {
   const total = numel(k.shape)
   if (total === 0) return []
-  const bindings = new LoopBindings(k)
+  const bindings = new LoopBindings(k, ctx.buffers)
   if (bindings.buffers.length > ctx.limits.maxStorageBuffers)
     throw new Error(
       `[webgpu] kernel ${k.label} needs ${bindings.buffers.length} buffers and the adapter binds ${ctx.limits.maxStorageBuffers}: fuse less`,

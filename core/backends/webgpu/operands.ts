@@ -1,6 +1,6 @@
 /** Operands of map and reduce kernels in WGSL: bindings, addresses, loads and stores. */
 import type { DType } from '../../dtype.ts'
-import type { KernelScalar, Operand, Store } from '../../plan/kernel.ts'
+import type { KernelScalar, Operand, PlanBuffer, Store } from '../../plan/kernel.ts'
 import {
   type BufferUse,
   int,
@@ -29,12 +29,14 @@ export class LoopBindings {
   private readonly loop: LoopOperands
   private readonly bindingOf = new Map<number, number>()
 
-  constructor(loop: LoopOperands) {
+  /** @param buffers of the plan: how far a store whose offset is a slot may reach */
+  constructor(loop: LoopOperands, buffers: readonly PlanBuffer[]) {
     this.loop = loop
     const windows: { buffer: number; window: Window; written: boolean }[] = []
     const add = (o: Operand, written: boolean) => {
       if (o.buffer < 0) return
-      const window = windowOf(loop.shape, o.strides, o.offset, o.dtype)
+      const fixed = windowOf(loop.shape, o.strides, o.offset, o.dtype)
+      const window = o.offsetSlot ? { ...fixed, bytes: buffers[o.buffer].bytes - fixed.byteOffset } : fixed
       const at = this.bindingOf.get(o.buffer)
       if (at === undefined) {
         this.bindingOf.set(o.buffer, windows.length)
@@ -56,7 +58,8 @@ export class LoopBindings {
     const shared = [...loop.loads, ...loop.stores.map((s) => s.operand)].map((o) =>
       o.buffer < 0 ? '-' : this.bindingOf.get(o.buffer),
     )
-    this.pattern = `${shared.join(',')}/${windows.map((w) => (w.written ? 'w' : 'r')).join('')}`
+    const moving = loop.stores.map((s) => (s.operand.offsetSlot ? 'm' : '')).join(',')
+    this.pattern = `${shared.join(',')}${moving}/${windows.map((w) => (w.written ? 'w' : 'r')).join('')}`
   }
 
   /** Largest binding in bytes. */
@@ -74,6 +77,9 @@ export class LoopBindings {
       o.strides.forEach((s, d) => {
         params[`${name}s${d}`] = int(s)
       })
+      if (!o.offsetSlot) return
+      params[`${name}at`] = slotOf({ slot: o.offsetSlot.slot, type: 'i32' })
+      params[`${name}step`] = int(o.offsetSlot.stride)
     }
     this.loop.loads.forEach((o, i) => {
       addOperand(o, `l${i}`)
@@ -90,6 +96,7 @@ export class LoopBindings {
   /** `index(d)` is the WGSL of the index of dimension d, or null where it does not matter. */
   private addressOf(o: Operand, name: string, index: (d: number) => string | null): string {
     const terms = [`p.${name}o`]
+    if (o.offsetSlot) terms.push(`p.${name}at * p.${name}step`)
     const rank = o.strides.length
     o.strides.forEach((stride, d) => {
       const x = index(d)

@@ -59,7 +59,7 @@ export function lowerReduce(k: ReduceKernel, ctx: LowerContext): Dispatch[] {
   const kept = numel(k.shape.slice(0, keptRank))
   const reduced = numel(k.shape.slice(keptRank))
   if (kept === 0) return []
-  const largest = new LoopBindings(k).largest
+  const largest = new LoopBindings(k, ctx.buffers).largest
   if (largest > ctx.limits.maxBindingBytes) return splitReduce(k, ctx, keptRank, largest)
   const strategy = chooseStrategy(k, reduced)
   const length = segmentLength(strategy, kept, reduced)
@@ -158,7 +158,7 @@ function reduceDispatch(
   const kept = numel(k.shape.slice(0, keptRank))
   const reduced = numel(k.shape.slice(keptRank))
   // loads that only the other stage uses would waste bindings
-  const bindings = new LoopBindings(pruneLoads(k, segments))
+  const bindings = new LoopBindings(pruneLoads(k, segments), ctx.buffers)
   if (bindings.buffers.length > ctx.limits.maxStorageBuffers)
     throw new Error(
       `[webgpu] kernel ${k.label} needs ${bindings.buffers.length} buffers and the adapter binds ${ctx.limits.maxStorageBuffers}: fuse less`,

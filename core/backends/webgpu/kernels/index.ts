@@ -1,5 +1,7 @@
 /** The hand-written kernels by name. */
 import type { CallName } from '../../../plan/kernel.ts'
+import { lowerAttention } from './attention.ts'
+import { lowerAttentionBackward } from './attention_backward.ts'
 import type { CallImplementation } from './call.ts'
 import { lowerArgmax, lowerGather, lowerGatherRows, lowerScatterAddRows } from './indexing.ts'
 import { lowerMatmul } from './matmul.ts'
@@ -23,5 +25,7 @@ export const CALLS: Partial<Record<CallName, CallImplementation>> = {
   scatterAddRows: { lower: lowerScatterAddRows },
   gather: { lower: lowerGather },
   argmax: { lower: lowerArgmax },
+  attention: { lower: lowerAttention },
+  attentionBackward: { lower: lowerAttentionBackward },
   philox: { lower: lowerPhilox },
 }

@@ -94,7 +94,7 @@ ${each(`sum += exp(${at('x')} - most);`)}
   let bad = isNan(most);
 ${
   k.attrs.log
-    ? `  let shift = most + log(sum);\n${each(put('y', `select(${at('x')} - shift, quietNan(), bad)`))}`
+    ? `  let logSum = log(sum);\n${each(put('y', `select((${at('x')} - most) - logSum, quietNan(), bad)`))}`
     : `  let scale = 1f / sum;\n${each(put('y', `select(exp(${at('x')} - most) * scale, quietNan(), bad)`))}`
 }`,
   })
