@@ -1,4 +1,5 @@
 /** The options of calling a tokenizer, and the strategies that follow from them, in the manner of transformers. */
+import type { ChatTemplateOptions } from './chat-template.ts'
 import type { Sequence } from './encode.ts'
 import type { Side, Truncation, TruncationStrategy } from './settings.ts'
 
@@ -38,6 +39,33 @@ export interface CallOptions extends EncodeTextOptions {
   returnOffsetsMapping?: boolean
   returnLength?: boolean
 }
+
+export interface ApplyChatTemplateOptions extends ChatTemplateOptions {
+  /** Text instead of ids when false; default true. */
+  tokenize?: boolean
+  /** A BatchEncoding (default) or only its ids. */
+  returnDict?: boolean
+  padding?: PadOptions['padding']
+  truncation?: EncodeTextOptions['truncation']
+  maxLength?: number | null
+  /** Further options of the tokenizer. */
+  tokenizerKwargs?: CallOptions
+}
+
+export const chatOptionNames: readonly (keyof ApplyChatTemplateOptions)[] = [
+  'chatTemplate',
+  'tools',
+  'documents',
+  'addGenerationPrompt',
+  'continueFinalMessage',
+  'chatTemplateKwargs',
+  'tokenize',
+  'returnDict',
+  'padding',
+  'truncation',
+  'maxLength',
+  'tokenizerKwargs',
+]
 
 export const padOptionNames: readonly (keyof PadOptions)[] = [
   'padding',

@@ -4,7 +4,7 @@
  * @module
  */
 export { BatchEncoding, type EncodedFields } from './batch-encoding.ts'
-export type { CallOptions, EncodeTextOptions, PadOptions } from './call-options.ts'
+export type { ApplyChatTemplateOptions, CallOptions, EncodeTextOptions, PadOptions } from './call-options.ts'
 export type { ChatMessage, ChatTemplateOptions } from './chat-template.ts'
 export {
   byteLevelAlphabet,
@@ -18,7 +18,7 @@ export type { EncodeInput, EncodeRequest, Sequence } from './encode.ts'
 export type { TextInput } from './encode-batch.ts'
 export { Encoding, type Offset } from './encoding.ts'
 export type { EncodedColumns, EncodedRow, PaddedColumns } from './pad-batch.ts'
-export { type ApplyChatTemplateOptions, type DecodeOptions, PreTrainedTokenizer } from './pretrained.ts'
+export { type DecodeOptions, PreTrainedTokenizer } from './pretrained.ts'
 export type { TokenizerFiles, TokenizerParts } from './pretrained-files.ts'
 export type { AddedToken, Padding, Side, Truncation, TruncationStrategy } from './settings.ts'
 export type { SpecialTokenName } from './special-tokens.ts'

@@ -1,13 +1,15 @@
 import type { BatchEncoding } from './batch-encoding.ts'
 import {
+  type ApplyChatTemplateOptions,
   type CallOptions,
   callOptionNames,
+  chatOptionNames,
   checkOptionNames,
   type EncodeTextOptions,
   type PadOptions,
 } from './call-options.ts'
 import { Callable } from './callable.ts'
-import { type ChatMessage, type ChatTemplateOptions, renderChat } from './chat-template.ts'
+import { type ChatMessage, renderChat } from './chat-template.ts'
 import type { EncodeInput, EncodeRequest, Sequence } from './encode.ts'
 import { encodeTexts, type TextInput } from './encode-batch.ts'
 import type { Encoding } from './encoding.ts'
@@ -32,33 +34,6 @@ export interface DecodeOptions {
   /** Removes spaces before punctuation; default: as tokenizer_config.json says. Never done for BPE. */
   cleanUpTokenizationSpaces?: boolean
 }
-
-export interface ApplyChatTemplateOptions extends ChatTemplateOptions {
-  /** Text instead of ids when false; default true. */
-  tokenize?: boolean
-  /** A BatchEncoding (default) or only its ids. */
-  returnDict?: boolean
-  padding?: PadOptions['padding']
-  truncation?: EncodeTextOptions['truncation']
-  maxLength?: number | null
-  /** Further options of the tokenizer. */
-  tokenizerKwargs?: CallOptions
-}
-
-const chatOptionNames: readonly (keyof ApplyChatTemplateOptions)[] = [
-  'chatTemplate',
-  'tools',
-  'documents',
-  'addGenerationPrompt',
-  'continueFinalMessage',
-  'chatTemplateKwargs',
-  'tokenize',
-  'returnDict',
-  'padding',
-  'truncation',
-  'maxLength',
-  'tokenizerKwargs',
-]
 
 type TokenAccessors = {
   /** The token of a role; null where there is none. Setting it needs a token of the vocabulary. */
