@@ -8,6 +8,7 @@ import type { CausalInputs, LabelInputs } from './inputs.ts'
 import { loadPretrained } from './load.ts'
 import type { BertInputs } from './models/bert.ts'
 import { familyOf, type Head, type ModelFamily, modelTypes } from './models/family.ts'
+import type { GPT2LMHeadModel } from './models/gpt2.ts'
 import type { BaseModelOutput, CausalOutput, LogitsOutput, PoolingOutput, SpanOutput } from './outputs.ts'
 import type { AnyPreTrainedModel, FromPretrainedOptions, PreTrainedModel } from './pretrained-model.ts'
 
@@ -85,7 +86,6 @@ export const AutoModelForQuestionAnswering = autoClass<Model<AnyInputs & SpanInp
   'QuestionAnswering',
   'AutoModelForQuestionAnswering',
 )
-export const AutoModelForCausalLM = autoClass<Model<CausalInputs & LabelInputs & KeepInputs, CausalOutput>>(
-  'CausalLM',
-  'AutoModelForCausalLM',
-)
+export const AutoModelForCausalLM = autoClass<
+  Model<CausalInputs & LabelInputs & KeepInputs, CausalOutput> & Pick<GPT2LMHeadModel, 'generate'>
+>('CausalLM', 'AutoModelForCausalLM')
