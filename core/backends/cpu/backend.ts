@@ -13,6 +13,9 @@ import { WorkerPool } from './threads.ts'
 /** Milliseconds of work after which an asynchronous run lets the event loop turn. */
 const SLICE = 50
 
+/** Nanoseconds of work that could be shared, from which workers are started: a script of a few small ops needs none. */
+const WORTH_WORKERS = 3_000_000
+
 /** Called after each kernel of a plan with its number and how long it took. */
 export type KernelTimer = (kernel: number, milliseconds: number) => void
 
@@ -61,6 +64,8 @@ export class CpuBackend implements Backend {
   #local = { address: 0, stride: 0 }
   #bufferBytes = 0
   #jobs: Job[] = []
+  /** Estimated nanoseconds that workers could have shared so far. */
+  #sharedWork = 0
   #isPumping = false
   #pumped = Promise.resolve()
   #isStopped = false
@@ -166,7 +171,7 @@ export class CpuBackend implements Backend {
 
   /** Starts the worker threads and waits until they are up; plans do the first unasked, and never wait. */
   async startWorkers(): Promise<void> {
-    await this.#pool.start()
+    this.#pool.start()
     while (Atomics.load(this.#heap.i32, CONTROL.ready) < this.#pool.size && !this.#isStopped)
       await new Promise((resolve) => setTimeout(resolve, 2))
   }
@@ -280,7 +285,8 @@ export class CpuBackend implements Backend {
     const words = this.#heap.i32
     words[CONTROL.pages] = this.#heap.reserved / 65536
     if (program.sharedCost > 0 && this.#settings.threads > 1) {
-      if (this.#settings.mainThread) this.#pool.start().catch((error) => console.error(error))
+      this.#sharedWork += program.sharedCost
+      if (this.#settings.mainThread && this.#sharedWork >= WORTH_WORKERS) this.#pool.start()
       Atomics.store(words, CONTROL.active, 1)
     }
     job.next = 0

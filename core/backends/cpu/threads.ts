@@ -20,11 +20,12 @@ const scriptUrl = (): URL =>
     ? new URL('./worker.ts', import.meta.url)
     : new URL('./worker.js', import.meta.url)
 
-async function createThread(onMessage: OnMessage, onError: (error: unknown) => void): Promise<Thread> {
+// created without awaiting, so that programs which read synchronously get their workers too
+function createThread(onMessage: OnMessage, onError: (error: unknown) => void): Thread {
   if (isNode) {
-    const { Worker } = await import('node:worker_threads')
+    const { Worker } = process.getBuiltinModule('node:worker_threads')
     // flags of the parent (test runners', inspectors') are not for workers
-    const worker = new Worker(scriptUrl(), { execArgv: [], stdin: false })
+    const worker = new Worker(scriptUrl(), { execArgv: [] })
     worker.on('message', onMessage)
     worker.on('error', onError)
     worker.unref()
@@ -52,12 +53,8 @@ export const canShareMemory = (): boolean =>
 
 /** Cores that this process may use. */
 export function availableCores(): number {
-  const scope = globalThis as {
-    navigator?: { hardwareConcurrency?: number }
-    process?: { getBuiltinModule?: (name: string) => unknown }
-  }
-  const os = scope.process?.getBuiltinModule?.('node:os') as { availableParallelism(): number } | undefined
-  return os?.availableParallelism() ?? scope.navigator?.hardwareConcurrency ?? 1
+  if (isNode) return process.getBuiltinModule('node:os').availableParallelism()
+  return (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1
 }
 
 /** The worker threads of one memory. */
@@ -67,7 +64,6 @@ export class WorkerPool {
   readonly size: number
   readonly #leads: boolean
   #threads: Thread[] = []
-  #starting: Promise<void> | null = null
   #pending: { resolve(): void; reject(error: Error): void } | null = null
   #isStopped = false
 
@@ -78,21 +74,13 @@ export class WorkerPool {
   }
 
   /** Starts the workers, once; until they are up, whoever leads works alone. */
-  start(): Promise<void> {
-    this.#starting ??= this.#startAll()
-    return this.#starting
-  }
-
-  async #startAll(): Promise<void> {
+  start(): void {
+    if (this.#threads.length > 0 || this.#isStopped) return
     for (let i = 0; i < this.size; i++) {
-      const thread = await createThread(
+      const thread = createThread(
         (message) => this.#finished(message.error === null ? null : new Error(message.error)),
         (error) => this.#finished(new Error(`[cpu] a worker thread ended: ${String(error)}`)),
       )
-      if (this.#isStopped) {
-        await thread.terminate()
-        return
-      }
       this.#threads.push(thread)
       thread.post({ memory: this.#memory, index: i + 1, leads: this.#leads && i === 0 })
     }
@@ -100,7 +88,7 @@ export class WorkerPool {
 
   /** Lets worker 1 lead a program; the process stays alive until it is done. */
   async lead(program: number, count: number): Promise<void> {
-    await this.start()
+    this.start()
     const [leader] = this.#threads
     if (!leader) throw new Error('[cpu] there is no worker thread to run on: shutdown() was called')
     const words = new Int32Array(this.#memory.buffer, 0, 128)

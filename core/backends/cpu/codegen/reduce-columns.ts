@@ -24,7 +24,7 @@ import { type Helpers, makeHelpers, VectorCode } from './vector-code.ts'
 /** Columns of one work unit. */
 export const TILE = 1024
 /** Steps that are added up plainly before they join the compensated sums. */
-const BLOCK = 256
+const BLOCK = 64
 
 /** Arrays of TILE words in local memory. */
 const PARTS = ['block', 'total', 'compensation', 'plain'] as const

@@ -19,8 +19,8 @@ import {
 } from './reduce-structure.ts'
 import { type Lanes, makeHelpers, VectorCode } from './vector-code.ts'
 
-/** Elements that are added up plainly (256 per lane of four vectors) before they join the compensated sum. */
-const BLOCK = 4096
+/** Elements that are added up plainly (64 per lane of four vectors) before they join the compensated sum. */
+const BLOCK = 1024
 
 const lanesClass = (type: string): typeof F32x4 | typeof I32x4 => (type === 'i32' ? I32x4 : F32x4)
 
