@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { manualSeed } from '../../core/index.ts'
 import { BertConfig, BertForSequenceClassification, BertModel } from '../../transformers/models/bert.ts'
+import { GPT2Config, GPT2LMHeadModel } from '../../transformers/models/gpt2.ts'
 import { PreTrainedTokenizerFast } from '../../transformers/tokenizer/pretrained.ts'
 
 const GOOD = ['good', 'fine', 'great', 'warm']
@@ -90,6 +91,26 @@ export async function writeTinyEncoder(folder: string): Promise<string> {
   manualSeed(3)
   await mkdir(folder, { recursive: true })
   await new BertModel(tinyBertConfig({ initializer_range: 0.2 })).savePretrained(folder)
+  await writeFile(join(folder, 'tokenizer.json'), wordTokenizer())
+  await writeFile(join(folder, 'tokenizer_config.json'), TOKENIZER_CONFIG)
+  return folder
+}
+
+/** The folder of a GPT-2 with a context of 32 tokens. */
+export async function writeTinyGenerator(folder: string): Promise<string> {
+  manualSeed(4)
+  await mkdir(folder, { recursive: true })
+  const config = new GPT2Config({
+    vocab_size: 22,
+    n_positions: 32,
+    n_embd: 16,
+    n_layer: 2,
+    n_head: 2,
+    bos_token_id: 2,
+    eos_token_id: 3,
+    initializer_range: 0.2,
+  })
+  await new GPT2LMHeadModel(config).savePretrained(folder)
   await writeFile(join(folder, 'tokenizer.json'), wordTokenizer())
   await writeFile(join(folder, 'tokenizer_config.json'), TOKENIZER_CONFIG)
   return folder
