@@ -1,5 +1,6 @@
 /** The hand-written kernels of the cpu backend, by name. */
-import type { CallKernel, CallName } from '../../../plan/kernel.ts'
+import { isFloat } from '../../../dtype.ts'
+import type { CallKernel, CallName, CallOperand } from '../../../plan/kernel.ts'
 import type { Dispatch, Lower, LowerContext } from '../dispatch.ts'
 import { lowerArgmax } from './argmax.ts'
 import { lowerAttention, lowerAttentionBackward } from './attention.ts'
@@ -26,12 +27,23 @@ const LOWER: Record<CallName, Lower> = {
   attentionBackward: lowerAttentionBackward,
 }
 
+type Call = Pick<CallKernel, 'name' | 'inputs' | 'outputs' | 'attrs'>
+
+const innerStride = (o: CallOperand): number => (o.shape.at(-1) === 1 ? 1 : (o.strides.at(-1) ?? 1))
+
+/** What a kernel asks beyond the shapes that its op has checked. */
+const REQUIRES: Partial<Record<CallName, (call: Call) => boolean>> = {
+  matmul: ({ inputs: [a, b] }) => a.dtype === 'float32' && isFloat(b.dtype) && a.shape.length <= 5,
+  attention: ({ inputs }) => inputs.slice(0, 3).every((o) => o.dtype === 'float32' && innerStride(o) === 1),
+  attentionBackward: ({ inputs }) =>
+    inputs.slice(0, 5).every((o) => o.dtype === 'float32' && innerStride(o) === 1),
+}
+
 /** Whether there is a kernel for this call. */
-export const supportsCall = (call: Pick<CallKernel, 'name' | 'inputs' | 'outputs' | 'attrs'>): boolean =>
-  LOWER[call.name] !== undefined
+export const supportsCall = (call: Call): boolean => REQUIRES[call.name]?.(call) ?? true
 
 export function lowerCall(kernel: CallKernel, ctx: LowerContext): Dispatch[] {
-  const lower = LOWER[kernel.name]
-  if (!lower) throw new Error(`[cpu] there is no kernel named ${kernel.name}`)
-  return lower(kernel, ctx)
+  if (!supportsCall(kernel))
+    throw new Error(`[${kernel.name}] the cpu device has no kernel for these dtypes and strides`)
+  return LOWER[kernel.name](kernel, ctx)
 }

@@ -3,8 +3,9 @@ import { F32x4, I32, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch, LowerContext } from '../dispatch.ts'
 import { argumentBlock, grainOf, operandAddress, rowsOf } from './arguments.ts'
 import { sumLanes } from './elements.ts'
+import { expNegative } from './exp-negative.ts'
 import { RowLoops } from './row-loops.ts'
-import { expVector, logVector } from './vector-expr.ts'
+import { logVector } from './vector-expr.ts'
 
 const block = argumentBlock({ x: 'i32', y: 'i32', columns: 'i32' })
 
@@ -26,7 +27,7 @@ function emitSoftmax(log: boolean, relaxedSimd: boolean): Uint8Array<ArrayBuffer
       max.set(max.pmax(max.shuffle(max, [1, 0, 3, 2])))
       const sum = f.let(F32x4.const(0))
       rows.each(f, p.columns, [x], { fill, write: log ? undefined : y }, ([v]) => {
-        const e = f.let(expVector(f, v.sub(max)))
+        const e = f.let(expNegative(f, v.sub(max)))
         sum.set(sum.add(e))
         return e
       })

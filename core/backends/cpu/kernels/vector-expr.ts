@@ -107,8 +107,6 @@ function asBound(condition: Expr, then: Expr, otherwise: Expr, float: (e: Expr) 
   return null
 }
 
-const EXP = expandMath(load(0, 'f32').exp())
 const LOG = expandMath(load(0, 'f32').log())
 
-export const expVector = (f: FunctionBuilder, x: F32x4): F32x4 => emitVector(f, EXP, [f.let(x)])
 export const logVector = (f: FunctionBuilder, x: F32x4): F32x4 => emitVector(f, LOG, [f.let(x)])
