@@ -113,13 +113,13 @@ ${findRange('keyRange', 'first')}
   var sum = 0f;
 ${declareSums('sums', D)}
   for (var start = range.x; start < range.y; start += ${BLOCK}) {
-${product('s', 'q', 'first', 'k', 'start', D)}
+${product('s', 'q', 'first', 'k', 'start')}
 ${columnsFrom('start')}
     s = select(vec4f(-infinity()), s * p.scale${maskTerm(a, (j) => ['min(i, p.Tq - 1)', j])}, seen);
     perThread[lid] = max(max(s.x, s.y), max(s.z, s.w));
     workgroupBarrier();
     var larger = most;
-    for (var n = 0; n < ${LANES}; n++) { larger = max(larger, perThread[r * ${LANES} + n]); }
+    for (var n = 0; n < p.lanes; n++) { larger = max(larger, perThread[r * ${LANES} + n]); }
     let nothing = isMinusInfinity(larger);
     let rescale = select(select(exp(most - larger), 0f, isMinusInfinity(most)), 1f, nothing);
     most = larger;
@@ -137,7 +137,7 @@ ${addProducts('sums', 'v', 'start', D, 'rescale')}
   perThread[lid] = sum;
   workgroupBarrier();
   sum = 0f;
-  for (var n = 0; n < ${LANES}; n++) { sum += perThread[r * ${LANES} + n]; }
+  for (var n = 0; n < p.lanes; n++) { sum += perThread[r * ${LANES} + n]; }
   if (i < p.Tq) {
     let none = sum == 0f;
     let base = p.outOffset + b * p.out0 + h * p.out1 + i * p.out2;

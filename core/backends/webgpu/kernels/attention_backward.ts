@@ -161,8 +161,8 @@ ${bases(['k', 'v'], 'h / p.share')}
 ${findRange('keyRange', 'first')}
 ${declareSums('sums', D)}
   for (var start = range.x; start < range.y; start += ${BLOCK}) {
-${product('s', 'q', 'first', 'k', 'start', D)}
-${product('dp', 'dOut', 'first', 'v', 'start', D)}
+${product('s', 'q', 'first', 'k', 'start')}
+${product('dp', 'dOut', 'first', 'v', 'start')}
 ${gradientOfScores(a, (c) => ['min(first + r, p.Tq - 1)', c])}
 ${shareScores('ds')}
 ${addProducts('sums', 'k', 'start', D)}
@@ -201,8 +201,8 @@ ${declareSums('sumsV', D)}
     let h = kvHead * p.share + member;
   ${bases(['q', 'dOut'], 'h')}
     for (var start = range.x; start < range.y; start += ${BLOCK}) {
-${product('s', 'k', 'first', 'q', 'start', D)}
-${product('dp', 'v', 'first', 'dOut', 'start', D)}
+${product('s', 'k', 'first', 'q', 'start')}
+${product('dp', 'v', 'first', 'dOut', 'start')}
 ${gradientOfScores(a, (c) => [c, 'min(first + r, p.Tk - 1)'])}
 ${shareScores('pr')}
 ${addProducts('sumsV', 'dOut', 'start', D)}

@@ -1,7 +1,7 @@
 /**
  * What attention's kernels share. A workgroup of 256 threads works on a block of 32 rows (queries, or keys for dk and dv)
  * against blocks of 32 columns (keys, or queries). Thread `lid` belongs to row `r = lid / 8`; it holds the scores of the
- * columns `c8 + 8 i` (i < 4, c8 = lid % 8) and, of each 32 channels of a result row, the four from `4 c8`.
+ * four columns from `4 c8` (c8 = lid % 8) and, of each 32 channels of a result row, the four from `4 c8`.
  */
 import type { CallKernel, CallOperand } from '../../../plan/kernel.ts'
 import { type BufferUse, int, type LowerContext, type ParamWord, slotOf } from '../dispatch.ts'
@@ -11,9 +11,9 @@ export const BLOCK = 32
 export const THREADS = 256
 /** Threads a row. */
 export const LANES = THREADS / BLOCK
-/** Rows of a tile in workgroup memory, in vec4: one more than 32 channels take, against bank conflicts. */
+/** Rows of tiles in workgroup memory, in vec4 and in f32: one more than 32 elements take, against bank conflicts. */
 const TILE_STRIDE = BLOCK / 4 + 1
-const SCORE_STRIDE = BLOCK + 1
+const ROW_STRIDE = BLOCK + 1
 
 export interface Sizes {
   readonly B: number
@@ -56,6 +56,8 @@ export function bindOperands(
   const params: Record<string, ParamWord> = {
     causal: int(k.attrs.causal ? 1 : 0),
     block: int(BLOCK),
+    lanes: int(LANES),
+    D: int(sizes.D),
     Hq: int(sizes.Hq),
     share: int(sizes.Hq / sizes.Hkv),
     Hkv: int(sizes.Hkv),
@@ -86,7 +88,7 @@ export const usesOf = (a: AttentionOperands): BufferUse[] => Object.values(a.ten
 export const traitsOf = (a: AttentionOperands): string => {
   const { mask, packed, dropout } = a.attrs
   const dtypes = Object.values(a.tensors).map((t) => t.dtype)
-  return `${a.sizes.D}.${!!mask}.${!!packed}.${!!dropout}.${dtypes}`
+  return `${chunksOf(a.sizes.D).length}.${a.sizes.D % 4 === 0}.${!!mask}.${!!packed}.${!!dropout}.${dtypes}`
 }
 
 /**
@@ -98,14 +100,20 @@ function fetchFunction(a: AttentionOperands, name: string, limit: string): strin
   const bound = a.tensors[name]
   const part = (i: number) => {
     const read = element(bound, `(at + ${i})`)
-    return D % 4 === 0 ? read : `select(0f, ${read}, d + ${i} < ${D})`
+    return D % 4 === 0 ? read : `select(0f, ${read}, d + ${i} < p.D)`
   }
   // without branches: software adapters compile those slowly
   return `var<private> base_${name}: i32;
 fn fetch_${name}(t: i32, d: i32) -> vec4f {
-  let inside = t < ${limit} && d < ${D};
+  let inside = t < ${limit} && d < p.D;
   let at = base_${name} + select(0, t * p.${name}2 + d, inside);
   return select(vec4f(), vec4f(${[0, 1, 2, 3].map(part).join(', ')}), inside);
+}
+// channel d of four tokens from t
+fn fetchTokens_${name}(t: i32, d: i32) -> vec4f {
+  let inside = (vec4i(t) + vec4i(0, 1, 2, 3) < vec4i(${limit})) & vec4<bool>(d < p.D);
+  let at = vec4i(base_${name}) + select(vec4i(), (vec4i(t) + vec4i(0, 1, 2, 3)) * p.${name}2 + d, inside);
+  return select(vec4f(), vec4f(${[0, 1, 2, 3].map((i) => element(bound, `at[${i}]`)).join(', ')}), inside);
 }
 `
 }
@@ -116,9 +124,9 @@ export function declarations(
   fetched: Readonly<Record<string, 'queries' | 'keys'>>,
 ): string {
   const { packed, dropout } = a.attrs
-  return `var<workgroup> rowTile: array<vec4f, ${BLOCK * TILE_STRIDE}>;
+  return `var<workgroup> rowTile: array<f32, ${BLOCK * ROW_STRIDE}>;
 var<workgroup> columnTile: array<vec4f, ${BLOCK * TILE_STRIDE}>;
-var<workgroup> scores: array<f32, ${BLOCK * SCORE_STRIDE}>;
+var<workgroup> scores: array<f32, ${BLOCK * ROW_STRIDE}>;
 ${Object.entries(fetched)
   .map(([name, kind]) => fetchFunction(a, name, kind === 'queries' ? 'p.Tq' : 'keyCount()'))
   .join('')}
@@ -196,19 +204,14 @@ export const product = (
   rowStart: string,
   column: string,
   columnStart: string,
-  D: number,
 ): string => `    var ${target} = vec4f();
-    for (var d = 0; d < ${D}; d += ${BLOCK}) {
-      rowTile[r * ${TILE_STRIDE} + c8] = fetch_${row}(${rowStart} + r, d + c8 * 4);
-      columnTile[r * ${TILE_STRIDE} + c8] = fetch_${column}(${columnStart} + r, d + c8 * 4);
+    for (var d = 0; d < p.D; d += ${BLOCK}) {
+      let rowPart = fetch_${row}(${rowStart} + r, d + c8 * 4);
+${[0, 1, 2, 3].map((i) => `      rowTile[r * ${ROW_STRIDE} + c8 * 4 + ${i}] = rowPart[${i}];`).join('\n')}
+      columnTile[(lid % ${BLOCK}) * ${TILE_STRIDE} + lid / ${BLOCK}] = fetchTokens_${column}(${columnStart} + lid / ${BLOCK} * 4, d + lid % ${BLOCK});
       workgroupBarrier();
-      for (var i = 0; i < p.block / 4; i++) {
-        let x = rowTile[r * ${TILE_STRIDE} + i];
-        ${target} += vec4f(
-          dot(x, columnTile[c8 * ${TILE_STRIDE} + i]),
-          dot(x, columnTile[(c8 + 8) * ${TILE_STRIDE} + i]),
-          dot(x, columnTile[(c8 + 16) * ${TILE_STRIDE} + i]),
-          dot(x, columnTile[(c8 + 24) * ${TILE_STRIDE} + i]));
+      for (var i = 0; i < p.block; i++) {
+        ${target} += rowTile[r * ${ROW_STRIDE} + i] * columnTile[i * ${TILE_STRIDE} + c8];
       }
       workgroupBarrier();
     }`
@@ -222,12 +225,12 @@ export const declareSums = (name: string, D: number): string =>
 
 /** Writes this thread's four values into `scores`, for `addProducts` of the whole row. */
 export const shareScores = (value: string): string =>
-  [0, 1, 2, 3].map((i) => `    scores[r * ${SCORE_STRIDE} + c8 + ${LANES * i}] = ${value}[${i}];`).join('\n')
+  [0, 1, 2, 3].map((i) => `    scores[r * ${ROW_STRIDE} + c8 * 4 + ${i}] = ${value}[${i}];`).join('\n')
 
 /** Declares `columns`, this thread's four, and `seen`: those in the row's range. */
 export const columnsFrom = (
   start: string,
-): string => `    let columns = vec4i(${start} + c8) + vec4i(0, 8, 16, 24);
+): string => `    let columns = vec4i(${start} + c8 * 4) + vec4i(0, 1, 2, 3);
     let seen = (columns >= vec4i(low)) & (columns < vec4i(high));`
 
 /** A vec4 of what `read` spells for each of the thread's columns, at clamped ones where they are not seen. */
@@ -249,7 +252,7 @@ export const addProducts = (
       ) => `    columnTile[r * ${TILE_STRIDE} + c8] = fetch_${column}(${columnStart} + r, ${c * BLOCK} + c8 * 4);
     workgroupBarrier();
     ${factor ? `${name}${c} *= ${factor};` : ''}
-    for (var j = 0; j < p.block; j++) { ${name}${c} += scores[r * ${SCORE_STRIDE} + j] * columnTile[j * ${TILE_STRIDE} + c8]; }
+    for (var j = 0; j < p.block; j++) { ${name}${c} += scores[r * ${ROW_STRIDE} + j] * columnTile[j * ${TILE_STRIDE} + c8]; }
     workgroupBarrier();`,
     )
     .join('\n')
@@ -267,7 +270,7 @@ export const writeRow = (
       (c) => `    {
       let value = ${expression(`${name}${c}`)};
       let d = ${c * BLOCK} + c8 * 4;
-${[0, 1, 2, 3].map((i) => `      if (d + ${i} < ${D}) { ${target}[${base} + d + ${i}] = value[${i}]; }`).join('\n')}
+${[0, 1, 2, 3].map((i) => `      if (d + ${i} < p.D) { ${target}[${base} + d + ${i}] = value[${i}]; }`).join('\n')}
     }`,
     )
     .join('\n')

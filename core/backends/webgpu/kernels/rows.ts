@@ -1,10 +1,18 @@
 /** Softmax and the norms: one workgroup a row, sums in trees. */
 import type { CallKernel } from '../../../plan/kernel.ts'
-import { type Dispatch, int, type LowerContext, type ParamWord, slotOf } from '../dispatch.ts'
+import {
+  type Dispatch,
+  int,
+  type LowerContext,
+  type LowerLimits,
+  type ParamWord,
+  slotOf,
+} from '../dispatch.ts'
 import {
   type Bound,
   bind,
   byRows,
+  type CallShape,
   element,
   flatSlice,
   output,
@@ -77,6 +85,10 @@ function lowerRows(k: CallKernel, ctx: LowerContext, spec: RowKernel): Dispatch[
     ]
   })
 }
+
+/** A row must bind whole. */
+export const rowsBind = (call: CallShape, limits: LowerLimits): boolean =>
+  [...call.inputs, ...call.outputs].every((o) => rowsOf(o.shape).columns * 4 + 256 <= limits.maxBindingBytes)
 
 export const lowerSoftmax = (k: CallKernel, ctx: LowerContext): Dispatch[] =>
   lowerRows(k, ctx, {
