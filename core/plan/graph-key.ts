@@ -56,6 +56,8 @@ export function pendingGraph(
     const known = externalOf.get(id)
     if (known !== undefined) return known
     externalOf.set(id, externals.length)
+    const { shape, dtype } = entry.kind === 'state' ? entry.state : entry.value
+    key.push(-1 - externals.length, leafSignature(shape, dtype))
     return externals.push(entry) - 1
   }
   const stateExternal = (state: State) => external({ kind: 'state', state }, state)
@@ -70,8 +72,7 @@ export function pendingGraph(
     key.push(node.signature)
     for (const v of computedInputs(node)) {
       if (v.storage) {
-        const at = leafExternal(v)
-        key.push(-1 - at, leafSignature(v.shape, v.dtype))
+        key.push(-1 - leafExternal(v))
       } else key.push(positions.get(v.node!)! * 8 + v.index)
     }
     if (node.state) key.push(`s${stateExternal(node.state)}`)

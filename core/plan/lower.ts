@@ -34,8 +34,10 @@ class Lowering implements LoopContext {
   private readonly slots = new Map<Node, number>()
   /** Values that are computed straight into a State. */
   private readonly targets = new Map<Value, Node>()
-  /** What holds a State's contents at this point of the plan: leaves of the old version, or the output of an assign. */
+  /** Leaves that stand for a State as it was before the plan. */
   private readonly versions = new Map<State, Value[]>()
+  /** Assigns of each State, in order. */
+  private readonly assigns = new Map<State, Node[]>()
 
   constructor(graph: PendingGraph, forced: ReadonlySet<Value>) {
     this.graph = graph
@@ -50,6 +52,7 @@ class Lowering implements LoopContext {
     for (const node of graph.nodes) {
       this.slots.set(node, slot)
       slot += node.scalars.length
+      if (node.state) this.assigns.set(node.state, [...(this.assigns.get(node.state) ?? []), node])
       for (const v of node.inputs)
         if (v.storage?.kind === 'state') {
           const seen = this.versions.get(v.storage.state) ?? []
@@ -213,35 +216,26 @@ class Lowering implements LoopContext {
    * old version is read from then on, or the value is read after the State's next version.
    */
   private chooseTargets(): void {
-    const assigns = this.graph.nodes.filter((n) => n.op.kind === 'assign')
-    const next = new Map<State, Node>()
-    for (const node of assigns.toReversed()) {
-      const { base, view } = throughViews(node.inputs[0], () => false)
-      const producer = base.storage ? null : base.node
-      const later = next.get(node.state!)
-      next.set(node.state!, node)
-      if (
-        !producer ||
-        !view ||
-        !isContiguous(view) ||
-        this.targets.has(base) ||
-        this.graph.externalOf.has(base)
-      )
-        continue
-      if (node.attrs.dim !== undefined) continue
-      const ownKernel =
-        producer.op.kind === 'call' || (producer.op.kind !== 'assign' && this.analysis.stored.has(base))
-      if (!ownKernel || base.dtype !== node.state!.dtype) continue
-      const old = this.previousVersions(node, assigns)
-      const readsOld = old.some((v) => (lastRead(v, this.analysis)?.at ?? -1) >= producer.id)
-      const outlives = later && (lastRead(base, this.analysis)?.at ?? -1) > later.id
-      if (!readsOld && !outlives) this.targets.set(base, node)
-    }
+    for (const assigns of this.assigns.values())
+      for (const [i, node] of assigns.entries()) {
+        const { base, view } = throughViews(node.inputs[0], () => false)
+        const producer = base.storage ? null : base.node
+        const isTaken = this.targets.has(base) || this.graph.externalOf.has(base)
+        if (node.attrs.dim !== undefined || !producer || !view || !isContiguous(view) || isTaken) continue
+        const ownKernel =
+          producer.op.kind === 'call' || (producer.op.kind !== 'assign' && this.analysis.stored.has(base))
+        if (!ownKernel || base.dtype !== node.state!.dtype) continue
+        const old = this.previousVersions(node)
+        const readsOld = old.some((v) => (lastRead(v, this.analysis)?.at ?? -1) >= producer.id)
+        const later = assigns[i + 1]
+        const outlives = later && (lastRead(base, this.analysis)?.at ?? -1) > later.id
+        if (!readsOld && !outlives) this.targets.set(base, node)
+      }
   }
 
   /** The values that an assign makes unreadable. */
-  private previousVersions(node: Node, assigns: readonly Node[]): Value[] {
-    const earlier = assigns.filter((a) => a.state === node.state && a.id < node.id)
+  private previousVersions(node: Node): Value[] {
+    const earlier = this.assigns.get(node.state!)!.filter((a) => a.id < node.id)
     return [...(this.versions.get(node.state!) ?? []), ...earlier.map((a) => a.outputs[0])]
   }
 
@@ -276,8 +270,7 @@ class Lowering implements LoopContext {
 
   /** Nothing may read the old version after this write: what was made before is computed first, what was made after is an error. */
   private checkOverwrite(node: Node): void {
-    const assigns = this.graph.nodes.filter((n) => n.op.kind === 'assign' && n.state === node.state)
-    for (const old of this.previousVersions(node, assigns)) {
+    for (const old of this.previousVersions(node)) {
       const last = lastRead(old, this.analysis)
       if (!last || last.at <= node.id) continue
       if (last.node.id > node.id)
