@@ -145,7 +145,8 @@ export class CpuBackend implements Backend {
       run: (bindings, scalars) => this.#run(program, bindings, scalars, executable.onKernel),
       runSync: (bindings, scalars) => this.#runSync(program, bindings, scalars, executable.onKernel),
       dispose: () => {
-        if (this.#programs.delete(program) && !this.#isStopped) program.free()
+        this.#programs.delete(program)
+        this.#freeIfUnused(program)
       },
     }
     return executable
@@ -292,8 +293,16 @@ export class CpuBackend implements Backend {
     job.next = 0
   }
 
+  /** Frees a program that was disposed of once nothing runs it. */
+  #freeIfUnused(program: Program): void {
+    if (this.#isStopped || this.#programs.has(program) || this.#jobs.some((j) => j.program === program))
+      return
+    program.free()
+  }
+
   #end(job: Job): void {
     this.#jobs.splice(this.#jobs.indexOf(job), 1)
+    this.#freeIfUnused(job.program)
     if (this.#jobs.length === 0) Atomics.store(this.#heap.i32, CONTROL.active, 0)
   }
 

@@ -62,6 +62,7 @@ export class Program {
   readonly #moved: MovedWord[] = []
   readonly #floats: number[] = []
   readonly #integers: number[] = []
+  #isFreed = false
 
   constructor(plan: KernelPlan, parts: ProgramParts) {
     const { heap, code, features, shareAlways } = parts
@@ -167,7 +168,9 @@ export class Program {
     for (let i = 0; i < this.#integers.length; i += 2) i32[this.#integers[i]] = scalars[this.#integers[i + 1]]
   }
 
+  /** May be called twice. */
   free(): void {
-    this.#heap.free(this.address)
+    if (!this.#isFreed) this.#heap.free(this.address)
+    this.#isFreed = true
   }
 }
