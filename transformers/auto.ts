@@ -6,7 +6,7 @@ import { readConfigFile } from './files.ts'
 import type { SpanInputs } from './heads.ts'
 import type { CausalInputs, LabelInputs } from './inputs.ts'
 import { loadPretrained } from './load.ts'
-import type { BertInputs } from './models/bert.ts'
+import type { BertInputs, PretrainingInputs, PretrainingOutput } from './models/bert.ts'
 import { familyOf, type Head, type ModelFamily, modelTypes } from './models/family.ts'
 import type { GPT2LMHeadModel } from './models/gpt2.ts'
 import type { BaseModelOutput, CausalOutput, LogitsOutput, PoolingOutput, SpanOutput } from './outputs.ts'
@@ -89,3 +89,15 @@ export const AutoModelForQuestionAnswering = autoClass<Model<AnyInputs & SpanInp
 export const AutoModelForCausalLM = autoClass<
   Model<CausalInputs & LabelInputs & KeepInputs, CausalOutput> & Pick<GPT2LMHeadModel, 'generate'>
 >('CausalLM', 'AutoModelForCausalLM')
+export const AutoModelForMultipleChoice = autoClass<Model<BertInputs & LabelInputs, LogitsOutput>>(
+  'MultipleChoice',
+  'AutoModelForMultipleChoice',
+)
+export const AutoModelForNextSentencePrediction = autoClass<Model<BertInputs & LabelInputs, LogitsOutput>>(
+  'NextSentencePrediction',
+  'AutoModelForNextSentencePrediction',
+)
+export const AutoModelForPreTraining = autoClass<Model<BertInputs & PretrainingInputs, PretrainingOutput>>(
+  'PreTraining',
+  'AutoModelForPreTraining',
+)

@@ -1,223 +1,38 @@
 /** BERT (Devlin et al. 2019). Attributes are named as in checkpoints; B batch, T tokens, H hidden size, S packed sequences. */
-import { type Tensor, tensor } from '../../core/index.ts'
-import { Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, type Parameter } from '../../nn/index.ts'
-import { activation } from '../activations.ts'
-import { attend, splitHeads } from '../attention.ts'
-import { type ConfigInit, PretrainedConfig } from '../config.ts'
+import type { Tensor } from '../../core/index.ts'
+import { Dropout, Linear, Module } from '../../nn/index.ts'
 import { type SpanInputs, sequenceLoss, spanOutput, tokenLoss } from '../heads.ts'
 import {
   asInt,
-  COMMON_INPUTS,
   checkInputs,
   headInputs,
   inputSize,
   LABEL_INPUTS,
   type LabelInputs,
-  type ModelInputs,
   type TensorLike,
 } from '../inputs.ts'
-import { checkContext, type Layout, layoutOf } from '../layout.ts'
+import { checkContext, layoutOf } from '../layout.ts'
 import {
   type LogitsOutput,
   type PoolingOutput,
   type SpanOutput,
   StateCollector,
+  type StatesOutput,
   statesOf,
 } from '../outputs.ts'
-import { firstTokens } from '../pooling.ts'
 import { PreTrainedModel } from '../pretrained-model.ts'
+import {
+  BERT_INPUTS,
+  BertConfig,
+  BertEmbeddings,
+  BertEncoder,
+  type BertInputs,
+  BertLMPredictionHead,
+  BertPooler,
+} from './bert-layers.ts'
 import type { ModelFamily } from './family.ts'
 
-export class BertConfig extends PretrainedConfig {
-  readonly model_type = 'bert'
-  vocab_size = 30522
-  hidden_size = 768
-  num_hidden_layers = 12
-  num_attention_heads = 12
-  intermediate_size = 3072
-  hidden_act = 'gelu'
-  hidden_dropout_prob = 0.1
-  attention_probs_dropout_prob = 0.1
-  max_position_embeddings = 512
-  type_vocab_size = 2
-  layer_norm_eps = 1e-12
-  classifier_dropout: number | null = null
-  override pad_token_id: number | null = 0
-
-  constructor(init: ConfigInit<BertConfig> = {}) {
-    super()
-    this.assign(init)
-    if (init.is_decoder || init.add_cross_attention)
-      throw new Error('[BertConfig] BERT as a decoder (is_decoder, add_cross_attention) is not built')
-    const kind = init.position_embedding_type ?? 'absolute'
-    if (kind !== 'absolute') throw new Error(`[BertConfig] position_embedding_type "${kind}" is not built`)
-  }
-}
-
-export interface BertInputs extends ModelInputs {
-  /** Which of two texts a token belongs to, int32 [B, T]; 0 unless given. */
-  tokenTypeIds?: TensorLike | null
-}
-
-const INPUTS = [...COMMON_INPUTS, 'tokenTypeIds'] as const
-
-class BertEmbeddings extends Module<[inputs: BertInputs, layout: Layout], Tensor> {
-  word_embeddings: Embedding
-  position_embeddings: Embedding
-  token_type_embeddings: Embedding
-  LayerNorm: LayerNorm
-  dropout: Dropout
-
-  constructor(c: BertConfig) {
-    super()
-    this.word_embeddings = new Embedding(c.vocab_size, c.hidden_size, { paddingIdx: c.pad_token_id })
-    this.position_embeddings = new Embedding(c.max_position_embeddings, c.hidden_size)
-    this.token_type_embeddings = new Embedding(c.type_vocab_size, c.hidden_size)
-    this.LayerNorm = new LayerNorm(c.hidden_size, { eps: c.layer_norm_eps })
-    this.dropout = new Dropout(c.hidden_dropout_prob)
-  }
-
-  forward(inputs: BertInputs, layout: Layout): Tensor {
-    const words = inputs.inputsEmbeds ?? this.word_embeddings(asInt('inputIds', inputs.inputIds!)) // [B, T, H]
-    const types = inputs.tokenTypeIds
-      ? asInt('tokenTypeIds', inputs.tokenTypeIds)
-      : tensor(new Int32Array(layout.tokens), [1, layout.tokens])
-    const x = words.add(this.token_type_embeddings(types)).add(this.position_embeddings(layout.positions))
-    return this.dropout(this.LayerNorm(x))
-  }
-}
-
-type LayerArgs = [x: Tensor, layout: Layout, states: StateCollector]
-
-class BertSelfAttention extends Module<LayerArgs, Tensor> {
-  query: Linear
-  key: Linear
-  value: Linear
-  readonly heads: number
-  readonly dropoutP: number
-
-  constructor(c: BertConfig) {
-    super()
-    const width = c.hidden_size
-    if (width % c.num_attention_heads !== 0)
-      throw new RangeError(`[BertConfig] hidden_size ${width} is not a multiple of the heads`)
-    this.query = new Linear(width, width)
-    this.key = new Linear(width, width)
-    this.value = new Linear(width, width)
-    this.heads = c.num_attention_heads
-    this.dropoutP = c.attention_probs_dropout_prob
-  }
-
-  forward(x: Tensor, layout: Layout, states: StateCollector): Tensor {
-    const [q, k, v] = [this.query, this.key, this.value].map((f) => splitHeads(f(x), this.heads)) // [B, heads, T, D]
-    const { output, weights } = attend(q, k, v, layout, {
-      isCausal: false,
-      scale: q.shape[3] ** -0.5,
-      dropoutP: this.training ? this.dropoutP : 0,
-      withWeights: states.withAttentions,
-    })
-    states.attention(weights)
-    return output // [B, T, H]
-  }
-}
-
-/** A projection, and the norm of its sum with what came in: the end of both halves of a layer. */
-class BertOutput extends Module<[x: Tensor, residual: Tensor], Tensor> {
-  dense: Linear
-  LayerNorm: LayerNorm
-  dropout: Dropout
-
-  constructor(c: BertConfig, inFeatures: number) {
-    super()
-    this.dense = new Linear(inFeatures, c.hidden_size)
-    this.LayerNorm = new LayerNorm(c.hidden_size, { eps: c.layer_norm_eps })
-    this.dropout = new Dropout(c.hidden_dropout_prob)
-  }
-
-  forward(x: Tensor, residual: Tensor): Tensor {
-    return this.LayerNorm(this.dropout(this.dense(x)).add(residual))
-  }
-}
-
-class BertAttention extends Module<LayerArgs, Tensor> {
-  self: BertSelfAttention
-  output: BertOutput
-
-  constructor(c: BertConfig) {
-    super()
-    this.self = new BertSelfAttention(c)
-    this.output = new BertOutput(c, c.hidden_size)
-  }
-
-  forward(x: Tensor, layout: Layout, states: StateCollector): Tensor {
-    return this.output(this.self(x, layout, states), x)
-  }
-}
-
-class BertIntermediate extends Module {
-  dense: Linear
-  readonly act: string
-
-  constructor(c: BertConfig) {
-    super()
-    this.dense = new Linear(c.hidden_size, c.intermediate_size)
-    this.act = c.hidden_act
-  }
-
-  forward(x: Tensor): Tensor {
-    return activation(this.act)(this.dense(x))
-  }
-}
-
-class BertLayer extends Module<LayerArgs, Tensor> {
-  attention: BertAttention
-  intermediate: BertIntermediate
-  output: BertOutput
-
-  constructor(c: BertConfig) {
-    super()
-    this.attention = new BertAttention(c)
-    this.intermediate = new BertIntermediate(c)
-    this.output = new BertOutput(c, c.intermediate_size)
-  }
-
-  forward(x: Tensor, layout: Layout, states: StateCollector): Tensor {
-    const attended = this.attention(x, layout, states)
-    return this.output(this.intermediate(attended), attended)
-  }
-}
-
-class BertEncoder extends Module<LayerArgs, Tensor> {
-  layer: ModuleList<BertLayer>
-
-  constructor(c: BertConfig) {
-    super()
-    this.layer = new ModuleList(Array.from({ length: c.num_hidden_layers }, () => new BertLayer(c)))
-  }
-
-  forward(embedded: Tensor, layout: Layout, states: StateCollector): Tensor {
-    let x = embedded
-    states.hidden(x)
-    for (const layer of this.layer) {
-      x = layer(x, layout, states)
-      states.hidden(x)
-    }
-    return x
-  }
-}
-
-class BertPooler extends Module<[x: Tensor, layout: Layout], Tensor> {
-  dense: Linear
-
-  constructor(c: BertConfig) {
-    super()
-    this.dense = new Linear(c.hidden_size, c.hidden_size)
-  }
-
-  forward(x: Tensor, layout: Layout): Tensor {
-    return this.dense(firstTokens(x, layout)).tanh() // [B, H] or [S, H]
-  }
-}
+export { BertConfig, type BertInputs }
 
 abstract class BertPreTrainedModel<In, Out> extends PreTrainedModel<BertConfig, In, Out> {
   static readonly configClass = BertConfig
@@ -244,7 +59,7 @@ export class BertModel extends BertPreTrainedModel<BertInputs, PoolingOutput> {
   }
 
   forward(inputs: BertInputs): PoolingOutput {
-    checkInputs('BertModel', inputs, INPUTS)
+    checkInputs('BertModel', inputs, BERT_INPUTS)
     const layout = layoutOf('BertModel', inputs, inputSize('BertModel', inputs))
     checkContext('BertModel', layout, this.config.max_position_embeddings)
     const states = new StateCollector(inputs)
@@ -257,73 +72,119 @@ export class BertModel extends BertPreTrainedModel<BertInputs, PoolingOutput> {
   }
 }
 
-class BertPredictionHeadTransform extends Module {
-  dense: Linear
-  LayerNorm: LayerNorm
-  readonly act: string
+/** Heads of the pretraining tasks, under the names of checkpoints. */
+class BertPretrainingHeads extends Module<[x: Tensor], Tensor> {
+  predictions: BertLMPredictionHead | null
+  seq_relationship: Linear | null
 
-  constructor(c: BertConfig) {
+  constructor(c: BertConfig, heads: { predictions: boolean; relationship: boolean }) {
     super()
-    this.dense = new Linear(c.hidden_size, c.hidden_size)
-    this.LayerNorm = new LayerNorm(c.hidden_size, { eps: c.layer_norm_eps })
-    this.act = c.hidden_act
+    this.predictions = heads.predictions ? new BertLMPredictionHead(c) : null
+    this.seq_relationship = heads.relationship ? new Linear(c.hidden_size, 2) : null
   }
 
   forward(x: Tensor): Tensor {
-    return this.LayerNorm(activation(this.act)(this.dense(x)))
+    return this.predictions!(x)
   }
 }
 
-/** Logits over the vocabulary; the decoder's weight is the table of word embeddings where they are tied. */
-class BertLMPredictionHead extends Module {
-  bias: Parameter
-  transform: BertPredictionHeadTransform
-  decoder: Linear
-
-  constructor(c: BertConfig) {
-    super()
-    this.transform = new BertPredictionHeadTransform(c)
-    this.decoder = new Linear(c.hidden_size, c.vocab_size)
-    this.bias = this.decoder.bias!
-  }
-
-  forward(x: Tensor): Tensor {
-    return this.decoder(this.transform(x))
-  }
-}
-
-class BertOnlyMLMHead extends Module {
-  predictions: BertLMPredictionHead
-
-  constructor(c: BertConfig) {
-    super()
-    this.predictions = new BertLMPredictionHead(c)
-  }
-
-  forward(x: Tensor): Tensor {
-    return this.predictions(x)
-  }
+/** Makes the decoder of masked tokens the table of word embeddings. */
+function tie({
+  config,
+  bert,
+  cls,
+}: {
+  config: BertConfig
+  bert: BertModel
+  cls: BertPretrainingHeads
+}): void {
+  if (config.tie_word_embeddings) cls.predictions!.decoder.weight = bert.embeddings.word_embeddings.weight
 }
 
 /** Fills in masked tokens: logits [B, T, V]; labels [B, T] with -100 where nothing is asked. */
 export class BertForMaskedLM extends BertPreTrainedModel<BertInputs & LabelInputs, LogitsOutput> {
   bert: BertModel
-  cls: BertOnlyMLMHead
+  cls: BertPretrainingHeads
 
   constructor(config: BertConfig) {
     super(config)
     this.bert = new BertModel(config, { addPoolingLayer: false })
-    this.cls = new BertOnlyMLMHead(config)
-    if (config.tie_word_embeddings)
-      this.cls.predictions.decoder.weight = this.bert.embeddings.word_embeddings.weight
+    this.cls = new BertPretrainingHeads(config, { predictions: true, relationship: false })
+    tie(this)
     this.postInit()
   }
 
   forward(inputs: BertInputs & LabelInputs): LogitsOutput {
-    const out = this.bert(headInputs('BertForMaskedLM', inputs, INPUTS, LABEL_INPUTS))
+    const out = this.bert(headInputs('BertForMaskedLM', inputs, BERT_INPUTS, LABEL_INPUTS))
     const logits = this.cls(out.lastHiddenState) // [B, T, V]
     const loss = tokenLoss(logits, inputs)
     return { ...(loss && { loss }), logits, ...statesOf(out) }
+  }
+}
+
+/** Whether the second text follows the first: logits [B, 2], label 0 for yes. */
+export class BertForNextSentencePrediction extends BertPreTrainedModel<
+  BertInputs & LabelInputs,
+  LogitsOutput
+> {
+  bert: BertModel
+  cls: BertPretrainingHeads
+
+  constructor(config: BertConfig) {
+    super(config)
+    this.bert = new BertModel(config)
+    this.cls = new BertPretrainingHeads(config, { predictions: false, relationship: true })
+    this.postInit()
+  }
+
+  forward(inputs: BertInputs & LabelInputs): LogitsOutput {
+    const out = this.bert(headInputs('BertForNextSentencePrediction', inputs, BERT_INPUTS, LABEL_INPUTS))
+    const logits = this.cls.seq_relationship!(out.poolerOutput!)
+    const loss = tokenLoss(logits, inputs)
+    return { ...(loss && { loss }), logits, ...statesOf(out) }
+  }
+}
+
+export interface PretrainingInputs {
+  labels?: TensorLike | null
+  /** 0 where the second text follows the first, int32 [B]. */
+  nextSentenceLabel?: TensorLike | null
+}
+
+export interface PretrainingOutput extends StatesOutput {
+  /** The sum of the losses of both tasks, where both have labels. */
+  loss?: Tensor
+  /** [B, T, V]. */
+  predictionLogits: Tensor
+  /** [B, 2]. */
+  seqRelationshipLogits: Tensor
+}
+
+/** Masked tokens and next sentence together, as BERT was pretrained. */
+export class BertForPreTraining extends BertPreTrainedModel<
+  BertInputs & PretrainingInputs,
+  PretrainingOutput
+> {
+  bert: BertModel
+  cls: BertPretrainingHeads
+
+  constructor(config: BertConfig) {
+    super(config)
+    this.bert = new BertModel(config)
+    this.cls = new BertPretrainingHeads(config, { predictions: true, relationship: true })
+    tie(this)
+    this.postInit()
+  }
+
+  forward(inputs: BertInputs & PretrainingInputs): PretrainingOutput {
+    const own = ['labels', 'nextSentenceLabel']
+    const out = this.bert(headInputs('BertForPreTraining', inputs, BERT_INPUTS, own))
+    const predictionLogits = this.cls(out.lastHiddenState)
+    const seqRelationshipLogits = this.cls.seq_relationship!(out.poolerOutput!)
+    const masked = tokenLoss(predictionLogits, { labels: inputs.labels })
+    const next = tokenLoss(seqRelationshipLogits, { labels: inputs.nextSentenceLabel })
+    const loss = masked && next && masked.add(next)
+    return { ...(loss && { loss }), predictionLogits, seqRelationshipLogits, ...statesOf(out) }
   }
 }
 
@@ -345,7 +206,7 @@ export class BertForSequenceClassification extends BertPreTrainedModel<
   }
 
   forward(inputs: BertInputs & LabelInputs): LogitsOutput {
-    const out = this.bert(headInputs('BertForSequenceClassification', inputs, INPUTS, LABEL_INPUTS))
+    const out = this.bert(headInputs('BertForSequenceClassification', inputs, BERT_INPUTS, LABEL_INPUTS))
     const logits = this.classifier(this.dropout(out.poolerOutput!))
     const loss = sequenceLoss(this.config, logits, inputs)
     return { ...(loss && { loss }), logits, ...statesOf(out) }
@@ -367,8 +228,38 @@ export class BertForTokenClassification extends BertPreTrainedModel<BertInputs &
   }
 
   forward(inputs: BertInputs & LabelInputs): LogitsOutput {
-    const out = this.bert(headInputs('BertForTokenClassification', inputs, INPUTS, LABEL_INPUTS))
+    const out = this.bert(headInputs('BertForTokenClassification', inputs, BERT_INPUTS, LABEL_INPUTS))
     const logits = this.classifier(this.dropout(out.lastHiddenState))
+    const loss = tokenLoss(logits, inputs)
+    return { ...(loss && { loss }), logits, ...statesOf(out) }
+  }
+}
+
+/** Which of several texts fits: ids [B, choices, T] give logits [B, choices]. */
+export class BertForMultipleChoice extends BertPreTrainedModel<BertInputs & LabelInputs, LogitsOutput> {
+  bert: BertModel
+  dropout: Dropout
+  classifier: Linear
+
+  constructor(config: BertConfig) {
+    super(config)
+    this.bert = new BertModel(config)
+    this.dropout = new Dropout(config.classifier_dropout ?? config.hidden_dropout_prob)
+    this.classifier = new Linear(config.hidden_size, 1)
+    this.postInit()
+  }
+
+  forward(inputs: BertInputs & LabelInputs): LogitsOutput {
+    const name = 'BertForMultipleChoice'
+    if (!inputs.inputIds || inputs.inputsEmbeds || inputs.cuSeqlens)
+      throw new TypeError(`[${name}] takes inputIds of shape [B,choices,T]`)
+    const given = headInputs(name, inputs, BERT_INPUTS, LABEL_INPUTS)
+    const [batch, choices, tokens] = asInt('inputIds', inputs.inputIds).shape
+    const rows = { ...given }
+    for (const field of ['inputIds', 'attentionMask', 'tokenTypeIds', 'positionIds'] as const)
+      if (given[field]) rows[field] = asInt(field, given[field]).reshape([batch * choices, tokens])
+    const out = this.bert(rows)
+    const logits = this.classifier(this.dropout(out.poolerOutput!)).reshape([batch, choices])
     const loss = tokenLoss(logits, inputs)
     return { ...(loss && { loss }), logits, ...statesOf(out) }
   }
@@ -390,7 +281,7 @@ export class BertForQuestionAnswering extends BertPreTrainedModel<BertInputs & S
     if (inputs.cuSeqlens && inputs.startPositions)
       throw new Error('[BertForQuestionAnswering] has no loss for packed sequences: pad them')
     const own = ['startPositions', 'endPositions']
-    const out = this.bert(headInputs('BertForQuestionAnswering', inputs, INPUTS, own))
+    const out = this.bert(headInputs('BertForQuestionAnswering', inputs, BERT_INPUTS, own))
     const { loss, ...logits } = spanOutput(this.qa_outputs(out.lastHiddenState), inputs)
     return { ...(loss && { loss }), ...logits, ...statesOf(out) }
   }
@@ -401,6 +292,9 @@ export const family: ModelFamily = {
   models: {
     base: BertModel,
     MaskedLM: BertForMaskedLM,
+    MultipleChoice: BertForMultipleChoice,
+    NextSentencePrediction: BertForNextSentencePrediction,
+    PreTraining: BertForPreTraining,
     SequenceClassification: BertForSequenceClassification,
     TokenClassification: BertForTokenClassification,
     QuestionAnswering: BertForQuestionAnswering,
