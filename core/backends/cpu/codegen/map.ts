@@ -5,6 +5,7 @@ import type { MapKernel } from '../../../plan/kernel.ts'
 import { I32, ModuleBuilder } from '../assembler.ts'
 import type { CpuFeatures, Dispatch, Lower } from '../dispatch.ts'
 import { countOps, elementOperand, emitElements } from './elements.ts'
+import { lowerTiledMap, tiledDim } from './map-tiled.ts'
 import { Nest } from './nest.ts'
 import {
   ArgumentWords,
@@ -38,6 +39,8 @@ interface MapStructure {
 }
 
 export const lowerMap: Lower<MapKernel> = (kernel, ctx): Dispatch[] => {
+  const tiled = tiledDim(kernel)
+  if (tiled >= 0) return lowerTiledMap(kernel, tiled, ctx)
   const rank = kernel.shape.length
   const length = kernel.shape[rank - 1]
   let rows = 1
