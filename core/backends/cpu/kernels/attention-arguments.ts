@@ -3,7 +3,7 @@ import type { CallKernel, CallOperand } from '../../../plan/kernel.ts'
 import { F32, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
 import { type ArgWord, type LowerContext, scalarSlot } from '../dispatch.ts'
 import { argumentBlock, operandAddress } from './arguments.ts'
-import { emitPhiloxBlock } from './philox.ts'
+import { philoxStream } from './philox.ts'
 
 /** Parts that are compiled in or left out. */
 export interface AttentionCode {
@@ -240,12 +240,11 @@ export function emitDropoutRow(module: ModuleBuilder): FunctionHandle {
     const target = f.let(to.sub(lead.shl(2)))
     const threshold = f.let(p.p.splat())
     const factor = f.let(F32.const(1).div(F32.const(1).sub(p.p)).splat())
+    const unit = f.let(F32.const(2 ** -24).splat())
+    const stream = philoxStream(f, p)
     f.for(0, count.add(lead), 16, () => {
-      emitPhiloxBlock(f, p, block).forEach((bits, w) => {
-        const uniform = bits
-          .shrU(8)
-          .toF32x4()
-          .mul(F32.const(2 ** -24).splat())
+      stream(block).forEach((bits, w) => {
+        const uniform = bits.shrU(8).toF32x4().mul(unit)
         f.storeVector(target, uniform.ge(threshold).and(factor.bitsToI32x4()), 16 * w)
       })
       target.set(target.add(64))

@@ -32,7 +32,7 @@ import {
 } from './attention-blocks.ts'
 import { LANES, ROW_BYTES } from './attention-tiles.ts'
 import { sumLanes } from './elements.ts'
-import { expNegative } from './exp-negative.ts'
+import { negativeExponential } from './exp-negative.ts'
 import { RowLoops } from './row-loops.ts'
 
 /** In scratch of the call: lse of every query row (+inf where there is no key), then delta. */
@@ -82,7 +82,7 @@ function probabilities(
 ): { weight: F32x4; gradient: F32x4 } {
   const { f, code } = c
   const score = f.let(at.mask ? f.madd(at.score, at.scale, at.mask) : at.score.mul(at.scale))
-  const seen = f.let(expNegative(f, score.sub(at.lse)))
+  const seen = f.let(c.exp(score.sub(at.lse)))
   const p = at.unseen ? f.let(seen.bitsToI32x4().andNot(at.unseen).bitsToF32x4()) : seen
   const gradient = code.dropout ? at.gradient.mul(at.keep) : at.gradient
   return { weight: code.dropout ? p.mul(at.keep) : p, gradient: p.mul(gradient.sub(at.delta)).mul(at.scale) }
@@ -222,6 +222,7 @@ function emitQueryGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
     { args: I32, start: I32, end: I32, local: I32 },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
+      const exp = negativeExponential(f)
       f.for(start, end, 1, (unit) => {
         const batchHead = f.let(unit.remU(p.batchHeads))
         const head = headOf(f, p, f.let(batchHead.divU(p.heads)), f.let(batchHead.remU(p.heads)))
@@ -230,7 +231,7 @@ function emitQueryGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
         eachPiece(f, p, code.packed, { start: from, end: to, partners: p.kvLength }, (piece) =>
           f.for(piece.start, piece.end, LANES, (token) => {
             const count = f.let(piece.end.sub(token).minS(I32.const(LANES)))
-            queryPanel({ f, code, fn, p, args, local }, { ...piece, head, token, count })
+            queryPanel({ f, code, fn, p, exp, args, local }, { ...piece, head, token, count })
           }),
         )
       })
@@ -248,6 +249,7 @@ function emitKeyGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
     { args: I32, start: I32, end: I32, local: I32 },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
+      const exp = negativeExponential(f)
       f.for(start, end, 1, (unit) => {
         const kvHeads = f.let(p.heads.divU(p.group))
         const batchHead = f.let(unit.remU(p.batchHeads))
@@ -256,7 +258,7 @@ function emitKeyGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
         const from = f.let(unit.divU(p.batchHeads).mul(LANE_BLOCK))
         const to = f.let(from.add(LANE_BLOCK).minS(p.keys))
         const filled = f.let(to.minS(p.kvLength))
-        const context = { f, code, fn, p, args, local }
+        const context = { f, code, fn, p, exp, args, local }
         const panels = (piece: { start: I32; end: I32; first: I32; last: I32 }) =>
           f.for(piece.start, piece.end, LANES, (token) => {
             const count = f.let(piece.end.sub(token).minS(I32.const(LANES)))

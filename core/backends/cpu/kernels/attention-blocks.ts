@@ -22,6 +22,7 @@ import {
   ROW_BYTES,
   SCORES_MARGIN,
 } from './attention-tiles.ts'
+import type { NegativeExponential } from './exp-negative.ts'
 import { emitPackPanel } from './matmul-pack.ts'
 
 /** Tokens across the lanes in a unit. */
@@ -119,6 +120,7 @@ export interface AttentionContext {
   readonly f: FunctionBuilder
   readonly code: AttentionCode
   readonly fn: AttentionFunctions
+  readonly exp: NegativeExponential
   readonly p: AttentionParameters
   readonly args: I32
   readonly local: I32

@@ -14,8 +14,8 @@ import {
 } from './attention-arguments.ts'
 import { type Head, headOf } from './attention-blocks.ts'
 import { sumLanesOfFour } from './elements.ts'
-import { expNegative } from './exp-negative.ts'
-import { logVector } from './vector-expr.ts'
+import { negativeExponential } from './exp-negative.ts'
+import { logVector } from './vector-functions.ts'
 
 /** Blocked attention computes eight queries at a time, whether they exist or not. */
 const LARGEST_QUERIES = 3
@@ -37,6 +37,8 @@ interface Query {
 function scoresOf(f: FunctionBuilder, code: AttentionCode, p: AttentionParameters, at: Query): F32x4 {
   const max = f.let(minusInfinity)
   const scale = f.let(p.scale.splat())
+  const hidden = f.let(minusInfinity)
+  const lanes = f.let(I32x4.const(0, 1, 2, 3))
   const row = f.let(at.head.k)
   const to = f.let(at.scores)
   const mask = f.let(at.head.mask.add(at.query.mul(p.maskRow)))
@@ -67,7 +69,7 @@ function scoresOf(f: FunctionBuilder, code: AttentionCode, p: AttentionParameter
       mask.set(mask.add(p.maskColumn))
       score.set(score.add(values))
     }
-    score.set(I32x4.const(0, 1, 2, 3).ltS(left.splat()).select(score, minusInfinity))
+    score.set(lanes.ltS(left.splat()).select<F32x4>(score, hidden))
     f.storeVector(to, score)
     max.set(max.pmax(score))
     to.set(to.add(16))
@@ -111,6 +113,7 @@ function emitDecode(code: AttentionCode): Uint8Array<ArrayBuffer> {
     { args: I32, start: I32, end: I32, local: I32 },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
+      const exp = negativeExponential(f)
       f.for(start, end, 1, (unit) => {
         const batchHead = f.let(unit.divU(p.queries))
         const query = f.let(unit.remU(p.queries))
@@ -124,7 +127,7 @@ function emitDecode(code: AttentionCode): Uint8Array<ArrayBuffer> {
         const sum = f.let(zero)
         f.for(0, keys, 4, (key) => {
           const score = f.let(local.add(key.shl(2)))
-          const e = f.let(expNegative(f, score.loadF32x4().sub(pivot)))
+          const e = f.let(exp(score.loadF32x4().sub(pivot)))
           f.storeVector(score, e)
           sum.set(sum.add(e))
         })

@@ -29,8 +29,8 @@ import {
   visibleKeys,
 } from './attention-blocks.ts'
 import { LANES, ROW_BYTES } from './attention-tiles.ts'
-import { expNegative } from './exp-negative.ts'
-import { logVector } from './vector-expr.ts'
+import { negativeExponential } from './exp-negative.ts'
+import { logVector } from './vector-functions.ts'
 
 const minusInfinity = F32x4.const(Number.NEGATIVE_INFINITY)
 const zero = F32x4.const(0)
@@ -47,6 +47,7 @@ function finishScores(
   const { f, p, code, local } = c
   const { head, token: query, count } = panel
   const scale = f.let(p.scale.splat())
+  const hidden = f.let(minusInfinity)
   const mask = f.let(head.mask.add(query.mul(p.maskRow)).add(key.mul(p.maskColumn)))
   const at = f.let(local)
   f.for(0, keys, 1, (j) => {
@@ -54,7 +55,7 @@ function finishScores(
       const offset = SCRATCH.scores + 16 * half
       const score = f.let(at.loadF32x4(offset).mul(scale))
       if (code.mask) score.set(score.add(loadMask(f, mask, p.maskRow, half, count)))
-      if (code.causal) score.set(key.add(j).splat().gtS(limits[half]).select(minusInfinity, score))
+      if (code.causal) score.set(key.add(j).splat().gtS(limits[half]).select<F32x4>(hidden, score))
       max[half].set(max[half].pmax(score))
       f.storeVector(at, score, offset)
     }
@@ -95,7 +96,7 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
 
     // where every score is -inf so far, subtract 0 instead: the terms are 0, not NaN
     const pivot = max.map((m) => f.let(m.eq(minusInfinity).select<F32x4>(zero, m)))
-    const shrink = old.map((m, half) => f.let(expNegative(f, m.sub(pivot[half]))))
+    const shrink = old.map((m, half) => f.let(c.exp(m.sub(pivot[half]))))
     for (const half of HALVES) total[half].set(total[half].mul(shrink[half]))
     f.if(key.ne(first), () => scaleSums(c, sums, shrink))
 
@@ -103,7 +104,7 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
     f.for(0, keys, 1, () => {
       for (const half of HALVES) {
         const offset = SCRATCH.scores + 16 * half
-        const e = f.let(expNegative(f, at.loadF32x4(offset).sub(pivot[half])))
+        const e = f.let(c.exp(at.loadF32x4(offset).sub(pivot[half])))
         total[half].set(total[half].add(e))
         f.storeVector(at, code.dropout ? e.mul(at.loadF32x4(SCRATCH.keep + 16 * half)) : e, offset)
       }
@@ -130,6 +131,7 @@ function emitForward(code: AttentionCode): Uint8Array<ArrayBuffer> {
     { args: I32, start: I32, end: I32, local: I32 },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
+      const exp = negativeExponential(f)
       f.for(start, end, 1, (unit) => {
         const batchHead = f.let(unit.remU(p.batchHeads))
         const head = headOf(f, p, f.let(batchHead.divU(p.heads)), f.let(batchHead.remU(p.heads)))
@@ -138,7 +140,7 @@ function emitForward(code: AttentionCode): Uint8Array<ArrayBuffer> {
         eachPiece(f, p, code.packed, { start: from, end: to, partners: p.kvLength }, (piece) =>
           f.for(piece.start, piece.end, LANES, (token) => {
             const count = f.let(piece.end.sub(token).minS(I32.const(LANES)))
-            queryPanel({ f, code, fn, p, args, local }, { ...piece, head, token, count })
+            queryPanel({ f, code, fn, p, exp, args, local }, { ...piece, head, token, count })
           }),
         )
       })

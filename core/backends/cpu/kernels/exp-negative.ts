@@ -1,4 +1,4 @@
-import { F32x4, type FunctionBuilder, type I32x4 } from '../assembler.ts'
+import { F32x4, type FunctionBuilder } from '../assembler.ts'
 
 /** (2^r - 1) / r on |r| <= 1/2: our own minimax fit, relative error of 2^r 3e-9 before rounding. */
 const EXP2 = [Math.LN2, 0.24022648, 0.0555036, 0.009618506, 0.0013390806, 0.00015326463]
@@ -6,20 +6,27 @@ const EXP2 = [Math.LN2, 0.24022648, 0.0555036, 0.009618506, 0.0013390806, 0.0001
 const INTEGER_TO_BITS = 12582912
 const SMALLEST = -126
 
-/** e^x for x <= 0 (up to 80 in fact): 0 below 2^-126, NaN for NaN. Half the work of the general exponential. */
-export function expNegative(f: FunctionBuilder, x: F32x4): F32x4 {
-  const given = f.let(x.mul(F32x4.const(Math.LOG2E)))
-  const bounded = f.let(given.pmax(F32x4.const(SMALLEST)))
-  const n = f.let(bounded.nearest())
-  const r = f.let(bounded.sub(n))
-  const sum = f.let(F32x4.const(EXP2[5]))
-  for (let i = 4; i >= 0; i--) sum.set(f.madd(sum, r, F32x4.const(EXP2[i])))
-  sum.set(f.madd(sum, r, F32x4.const(1)))
-  const scale = n
-    .add(F32x4.const(INTEGER_TO_BITS + 127))
-    .bitsToI32x4()
-    .shl(23)
-    .bitsToF32x4()
-  const isZero: I32x4 = given.lt(F32x4.const(SMALLEST))
-  return sum.mul(scale).bitsToI32x4().andNot(isZero).bitsToF32x4()
+/** e^x for four x <= 0 (up to 80 in fact): 0 below 2^-126, NaN for NaN. */
+export type NegativeExponential = (x: F32x4) => F32x4
+
+/**
+ * Half the work of the general exponential. Call it before the loop that uses it: V8 would build a vector constant anew,
+ * from two integer registers, wherever it is written; here the constants are variables.
+ */
+export function negativeExponential(f: FunctionBuilder): NegativeExponential {
+  const constant = (value: number) => f.let(F32x4.const(value))
+  const log2e = constant(Math.LOG2E)
+  const smallest = constant(SMALLEST)
+  const toBits = constant(INTEGER_TO_BITS + 127)
+  const coefficients = [1, ...EXP2].map(constant)
+  return (x) => {
+    const given = f.let(x.mul(log2e))
+    const bounded = f.let(given.pmax(smallest))
+    const n = f.let(bounded.nearest())
+    const r = f.let(bounded.sub(n))
+    const sum = f.let<F32x4>(coefficients[6])
+    for (let i = 5; i >= 0; i--) sum.set(f.madd(sum, r, coefficients[i]))
+    const scale = n.add(toBits).bitsToI32x4().shl(23).bitsToF32x4()
+    return sum.mul(scale).bitsToI32x4().andNot(given.lt(smallest)).bitsToF32x4()
+  }
 }

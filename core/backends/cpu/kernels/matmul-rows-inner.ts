@@ -64,6 +64,7 @@ function addStep(
   x: I32,
   step: number,
   sums: Variable<F32x4>[],
+  upper: I32x4,
 ): void {
   const { rows, dtype } = code
   const width = widthOf(dtype)
@@ -73,7 +74,7 @@ function addStep(
   if (width === 8) {
     const pairs = f.let(w.loadI32x4(wBytes))
     const even = f.let(pairs.shl(16).bitsToF32x4())
-    const odd = f.let(pairs.and(I32x4.const(-65536)).bitsToF32x4())
+    const odd = f.let(pairs.and(upper).bitsToF32x4())
     for (let r = 0; r < rows; r++) {
       add(sums[2 * r], even, x.loadF32x4(xBytes + r * 32))
       add(sums[2 * r + 1], odd, x.loadF32x4(xBytes + r * 32 + 16))
@@ -95,6 +96,8 @@ function innerProducts(
   const bytes = dtypeInfo(dtype).deviceBytes
   const width = widthOf(dtype)
   const unroll = unrollOf(code)
+  // the upper halves of words; a variable, since V8 builds a constant anew wherever it is written
+  const upper = f.let(I32x4.const(-65536))
   const sums = Array.from({ length: unroll }, () =>
     Array.from({ length: rows * (width / 4) }, () => f.let(F32x4.const(0))),
   )
@@ -106,12 +109,12 @@ function innerProducts(
   }
   const i = f.let(I32.const(0))
   f.forFrom(i, at.wholeK.sub(width * unroll - 1), width * unroll, () => {
-    for (let step = 0; step < unroll; step++) addStep(f, code, w, x, step, sums[step])
+    for (let step = 0; step < unroll; step++) addStep(f, code, w, x, step, sums[step], upper)
     advance(width * unroll)
   })
   if (unroll > 1)
     f.forFrom(i, at.wholeK, width, () => {
-      addStep(f, code, w, x, 0, sums[0])
+      addStep(f, code, w, x, 0, sums[0], upper)
       advance(width)
     })
   const totals = Array.from({ length: rows }, (_, r) => {

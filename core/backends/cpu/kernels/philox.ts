@@ -12,14 +12,6 @@ const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57]
 const KEY_STEPS = [0x9e3779b9, 0xbb67ae85]
 const ROUNDS = 10
 
-/** Low and high words of the products with a constant. */
-function wideMultiply(f: FunctionBuilder, x: I32x4, factor: number): { low: I32x4; high: I32x4 } {
-  const m = I32x4.const(factor | 0)
-  const first = f.let(x.extmulLowU(m))
-  const second = f.let(x.extmulHighU(m))
-  return { low: first.shuffle(second, [0, 2, 4, 6]), high: first.shuffle(second, [1, 3, 5, 7]) }
-}
-
 export interface PhiloxKey {
   readonly key0: I32
   readonly key1: I32
@@ -28,37 +20,43 @@ export interface PhiloxKey {
 }
 
 /** The 16 elements of block number `block` of a stream, as four vectors. */
-export function emitPhiloxBlock(f: FunctionBuilder, key: PhiloxKey, block: I32): I32x4[] {
-  // 64-bit sum of the counter and 4 * block + lane; 4 * block may exceed 32 bits
-  const at = f.let(block)
-  const shifted = f.let(at.shl(2))
-  const base0 = f.let(key.counter0.add(shifted))
-  const carry = base0.ltU(shifted).add(at.shrU(30))
-  const base1 = f.let(key.counter1.add(carry).splat())
-  const low = f.let(base0.splat())
-  const c = [
-    f.let(low.add(I32x4.const(0, 1, 2, 3))),
-    f.let(base1),
-    f.let(I32x4.const(0)),
-    f.let(I32x4.const(0)),
-  ]
-  c[1].set(base1.sub(c[0].ltU(low)))
-  const k0 = f.let(key.key0)
-  const k1 = f.let(key.key1)
-  for (let round = 0; round < ROUNDS; round++) {
-    const a = wideMultiply(f, c[0], MULTIPLIERS[0])
-    const b = wideMultiply(f, c[2], MULTIPLIERS[1])
-    const next = [
-      f.let(b.high.xor(c[1]).xor(k0.splat())),
-      f.let(b.low),
-      f.let(a.high.xor(c[3]).xor(k1.splat())),
-      f.let(a.low),
-    ]
-    for (let w = 0; w < 4; w++) c[w].set(next[w])
-    k0.set(k0.add(KEY_STEPS[0] | 0))
-    k1.set(k1.add(KEY_STEPS[1] | 0))
+export type PhiloxStream = (block: I32) => I32x4[]
+
+/** Call it before the loop that uses it: what all blocks share is computed here. */
+export function philoxStream(f: FunctionBuilder, key: PhiloxKey): PhiloxStream {
+  const multipliers = MULTIPLIERS.map((m) => f.let(I32x4.const(m | 0)))
+  const lanes = f.let(I32x4.const(0, 1, 2, 3))
+  const keys = Array.from({ length: ROUNDS }, (_, round) =>
+    [key.key0, key.key1].map((k, i) => f.let(k.add(Math.imul(round, KEY_STEPS[i])).splat())),
+  )
+  /** Low and high words of the products with a multiplier. */
+  const wideMultiply = (x: I32x4, m: I32x4): { low: I32x4; high: I32x4 } => {
+    const first = f.let(x.extmulLowU(m))
+    const second = f.let(x.extmulHighU(m))
+    return { low: first.shuffle(second, [0, 2, 4, 6]), high: first.shuffle(second, [1, 3, 5, 7]) }
   }
-  return c
+  return (block) => {
+    // 64-bit sum of the counter and 4 * block + lane; 4 * block may exceed 32 bits
+    const at = f.let(block)
+    const shifted = f.let(at.shl(2))
+    const base0 = f.let(key.counter0.add(shifted))
+    const carry = base0.ltU(shifted).add(at.shrU(30))
+    const low = f.let(base0.splat())
+    const c0 = f.let(low.add(lanes))
+    const c1 = f.let(key.counter1.add(carry).splat().sub(c0.ltU(low)))
+    let counter: I32x4[] = [c0, c1, I32x4.const(0), I32x4.const(0)]
+    for (const [k0, k1] of keys) {
+      const a = wideMultiply(counter[0], multipliers[0])
+      const b = wideMultiply(counter[2], multipliers[1])
+      counter = [
+        f.let(b.high.xor(counter[1]).xor(k0)),
+        f.let(b.low),
+        f.let(a.high.xor(counter[3]).xor(k1)),
+        f.let(a.low),
+      ]
+    }
+    return counter
+  }
 }
 
 const block = argumentBlock({
@@ -76,8 +74,9 @@ function emitPhilox(): Uint8Array<ArrayBuffer> {
   const rows = new RowLoops(module)
   module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = block.read(f, args)
+    const stream = philoxStream(f, p)
     f.for(start, end, 1, (unit) => {
-      const words = emitPhiloxBlock(f, p, unit)
+      const words = stream(unit)
       const to = f.let(p.to.add(unit.shl(6)))
       const left = f.let(p.count.sub(unit.shl(4)))
       for (let w = 0; w < 4; w++)

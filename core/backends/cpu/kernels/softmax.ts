@@ -3,9 +3,9 @@ import { F32x4, I32, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch, LowerContext } from '../dispatch.ts'
 import { argumentBlock, grainOf, operandAddress, rowsOf } from './arguments.ts'
 import { sumLanes } from './elements.ts'
-import { expNegative } from './exp-negative.ts'
+import { negativeExponential } from './exp-negative.ts'
 import { RowLoops } from './row-loops.ts'
-import { logVector } from './vector-expr.ts'
+import { logVector } from './vector-functions.ts'
 
 const block = argumentBlock({ x: 'i32', y: 'i32', columns: 'i32' })
 
@@ -15,6 +15,7 @@ function emitSoftmax(log: boolean, relaxedSimd: boolean): Uint8Array<ArrayBuffer
   const rows = new RowLoops(module)
   module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = block.read(f, args)
+    const exp = negativeExponential(f)
     const fill = Number.NEGATIVE_INFINITY
     f.for(start, end, 1, (row) => {
       const at = f.let(row.mul(p.columns).shl(2))
@@ -27,7 +28,7 @@ function emitSoftmax(log: boolean, relaxedSimd: boolean): Uint8Array<ArrayBuffer
       max.set(max.pmax(max.shuffle(max, [1, 0, 3, 2])))
       const sum = f.let(F32x4.const(0))
       rows.each(f, p.columns, [x], { fill, write: log ? undefined : y }, ([v]) => {
-        const e = f.let(expNegative(f, v.sub(max)))
+        const e = f.let(exp(v.sub(max)))
         sum.set(sum.add(e))
         return e
       })
