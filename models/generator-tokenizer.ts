@@ -27,7 +27,11 @@ const EMPTY = {
   },
 }
 
-export async function trainTokenizer(texts: readonly string[], vocabSize: number, alphabet: string[]): Promise<Tokenizer> {
+export async function trainTokenizer(
+  texts: readonly string[],
+  vocabSize: number,
+  alphabet: string[],
+): Promise<Tokenizer> {
   const tokenizer = await Tokenizer.fromString(JSON.stringify(EMPTY))
   tokenizer.train(texts, {
     type: 'BPE',

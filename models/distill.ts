@@ -1,0 +1,105 @@
+/** Teaching a small encoder to give the states that a larger one gives (Sanh et al. 2019, with states in place of logits). */
+import { noGrad, type Tensor, tensor } from '../core/index.ts'
+import { makeBatches, pack, sampleIndices } from '../data/index.ts'
+import { functional as F } from '../nn/index.ts'
+import { AdamW, clipGradNorm_, getCosineScheduleWithWarmup } from '../nn/optim/index.ts'
+import type { BertModel } from '../transformers/models/bert.ts'
+
+export interface DistillOptions {
+  teacher: BertModel
+  student: BertModel
+  /** Token ids of the texts, in the student's numbers. */
+  texts: readonly ArrayLike<number>[]
+  /** The teacher's number of each of the student's pieces. */
+  teacherIds: readonly number[]
+  tokensPerStep: number
+  lr: number
+  warmupRatio: number
+  seed: number
+  onStep: (progress: { step: number; totalSteps: number; loss: number; tokensPerSecond: number }) => void
+}
+
+export interface DistillResult {
+  steps: number
+  tokens: number
+  seconds: number
+  losses: number[]
+}
+
+/**
+ * One pass over the texts, packed. The loss is the mean squared difference of the last hidden states, token by token. The
+ * embeddings are the teacher's and stay as they are: a short training would only disturb those of rare pieces.
+ */
+export async function distill(options: DistillOptions): Promise<DistillResult> {
+  const { teacher, student, texts, tokensPerStep } = options
+  const start = performance.now()
+  for (const p of student.embeddings.parameters()) p.requiresGrad_(false)
+  const trained = [...student.encoder.parameters()]
+  const lengths = texts.map(({ length }) => length)
+  const order = sampleIndices(texts.length, { seed: options.seed })
+  const batches = makeBatches(lengths, { maxTokensPerBatch: tokensPerStep, padded: false, order })
+  const optimizer = new AdamW(trained, { lr: options.lr, weightDecay: 0 })
+  const schedule = getCosineScheduleWithWarmup(optimizer, {
+    numWarmupSteps: Math.ceil(batches.length * options.warmupRatio),
+    numTrainingSteps: batches.length,
+  })
+  const losses: number[] = []
+  let tokens = 0
+  // dropout would only blur what is to be matched
+  teacher.eval()
+  student.eval()
+  for (const [i, indices] of batches.entries()) {
+    const { inputIds, cuSeqlens } = pack(indices.map((index) => texts[index]))
+    const wanted = statesOf(
+      teacher,
+      inputIds.map((id) => options.teacherIds[id]),
+      cuSeqlens,
+      false,
+    )
+    const loss = F.mseLoss(statesOf(student, inputIds, cuSeqlens, true), wanted)
+    loss.backward()
+    clipGradNorm_(trained, 1)
+    await optimizer.step()
+    optimizer.zeroGrad()
+    schedule.step()
+    losses.push(await loss.item())
+    tokens += inputIds.length
+    const tokensPerSecond = (tokens / (performance.now() - start)) * 1000
+    options.onStep({ step: i + 1, totalSteps: batches.length, loss: losses[i], tokensPerSecond })
+  }
+  return { steps: batches.length, tokens, seconds: (performance.now() - start) / 1000, losses }
+}
+
+/** The last hidden states of a packed row [1, T, H]. */
+function statesOf(model: BertModel, ids: Int32Array, cuSeqlens: Int32Array, withGrad: boolean): Tensor {
+  const run = () => model({ inputIds: tensor(ids, [1, ids.length]), cuSeqlens }).lastHiddenState
+  return withGrad ? run() : noGrad(run)
+}
+
+/** Means of the last hidden states of each text: what all-MiniLM calls the embedding, before it is normalised. */
+export async function embed(model: BertModel, texts: readonly ArrayLike<number>[]): Promise<Float32Array[]> {
+  const width = model.config.hidden_size
+  const lengths = texts.map(({ length }) => length)
+  const out: Float32Array[] = []
+  for (const indices of makeBatches(lengths, { maxTokensPerBatch: 2048, padded: false })) {
+    const { inputIds, cuSeqlens } = pack(indices.map((i) => texts[i]))
+    const states = await statesOf(model, inputIds, cuSeqlens, false).data()
+    for (const [i, index] of indices.entries())
+      out[index] = mean(states, cuSeqlens[i], cuSeqlens[i + 1], width)
+  }
+  return out
+}
+
+function mean(states: ArrayLike<number>, begin: number, end: number, width: number): Float32Array {
+  const out = new Float32Array(width)
+  for (let t = begin; t < end; t++)
+    for (let d = 0; d < width; d++) out[d] += states[t * width + d] / (end - begin)
+  return out
+}
+
+/** Mean cosine of the angles between vectors of two lists. */
+export function meanCosine(a: readonly Float32Array[], b: readonly Float32Array[]): number {
+  const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, i) => sum + value * y[i], 0)
+  const cosines = a.map((x, i) => dot(x, b[i]) / Math.sqrt(dot(x, x) * dot(b[i], b[i])))
+  return cosines.reduce((sum, c) => sum + c, 0) / cosines.length
+}
