@@ -61,6 +61,7 @@ export async function run({ device }: BenchOptions): Promise<BenchResult> {
   await trainingRun()(SHORTEST + STEPS - 1)
   const arenaOfLongest = memory.stats().arena
   await shutdown()
+  await collect()
   await setDefaultDevice(device)
 
   const step = trainingRun()

@@ -5,7 +5,8 @@ import type { PendingGraph } from './graph-key.ts'
 import type { KernelPlan } from './kernel.ts'
 import { lower } from './lower.ts'
 
-const MAX_PLANS = 256
+/** A training step's plan takes about half a megabyte of heap; lengths that never repeat fill the cache and gain nothing. */
+const MAX_PLANS = 64
 
 export interface CachedPlan {
   readonly executable: Executable
