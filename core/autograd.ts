@@ -52,7 +52,9 @@ function nodesBehind(roots: readonly Value[]): Node[] {
 
 function isLeaf(v: Value): boolean {
   if (v.released)
-    throw new Error('[backward] the graph was freed by an earlier backward(): pass { retainGraph: true } there')
+    throw new Error(
+      '[backward] the graph was freed by an earlier backward(): pass { retainGraph: true } there',
+    )
   return !v.node?.op.grad
 }
 

@@ -1,6 +1,6 @@
 /** The lazy graph: nodes are recorded when an op is called and computed when somebody reads. */
 import type { Backend, DeviceBuffer, DeviceName } from './backend.ts'
-import { computeDType, type DType, type TypedArray } from './dtype.ts'
+import type { DType, TypedArray } from './dtype.ts'
 import type { Attrs, AttrValue, Op } from './op.ts'
 import { numel, type Shape } from './shape.ts'
 import type { State } from './state.ts'
@@ -138,9 +138,6 @@ export function deviceOf(v: Value): DeviceName | null {
   if (v.storage?.kind === 'host') return null
   return v.node?.device ?? null
 }
-
-export const scalarKindOf = (dtype: DType): 'f32' | 'i32' =>
-  computeDType(dtype) === 'float32' ? 'f32' : 'i32'
 
 let requested: Value[] = []
 

@@ -1,8 +1,8 @@
 /** Runs score processors and warpers on the goldens' scores. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as rules from '../../transformers/generation/processors.ts'
 import type { LogitsProcessor } from '../../transformers/generation/processors.ts'
+import * as rules from '../../transformers/generation/processors.ts'
 import { probabilities } from '../../transformers/generation/scores.ts'
 import * as warp from '../../transformers/generation/warpers.ts'
 import { type GoldenFile, openGolden, type TensorRef } from './golden.ts'
@@ -59,7 +59,8 @@ const far = (got: number, expected: number): boolean =>
 
 function firstDifference(got: ArrayLike<number>, expected: ArrayLike<number>): string | null {
   for (let i = 0; i < expected.length; i++)
-    if (got[i] !== expected[i] && far(got[i], expected[i])) return `element ${i}: ${got[i]}, expected ${expected[i]}`
+    if (got[i] !== expected[i] && far(got[i], expected[i]))
+      return `element ${i}: ${got[i]}, expected ${expected[i]}`
   return null
 }
 
@@ -82,7 +83,8 @@ function runCase(golden: GoldenFile, c: ProcessorCase): CaseResult | null {
     for (const process of processors) process(row, step)
     const at = [r * vocab, (r + 1) * vocab] as const
     const wrong =
-      firstDifference(row, expected.slice(...at)) ?? (wanted && firstDifference(probabilities(row), wanted.slice(...at)))
+      firstDifference(row, expected.slice(...at)) ??
+      (wanted && firstDifference(probabilities(row), wanted.slice(...at)))
     if (wrong) return { case: c.name, status: 'failed', reason: `row ${r}, ${wrong}` }
   }
   return null

@@ -15,7 +15,11 @@ export interface GoldenFile {
   numbers(ref: TensorRef): Float32Array | Int32Array | Uint8Array
 }
 
-const exists = (path: string): Promise<boolean> => access(path).then(() => true, () => false)
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
 
 export async function openGolden(jsonPath: string): Promise<GoldenFile> {
   const json = JSON.parse(await readFile(jsonPath, 'utf8'))

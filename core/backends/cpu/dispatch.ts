@@ -30,7 +30,6 @@ export type ArgWord =
   | { readonly kind: 'scalar'; readonly slot: number; readonly type: 'f32' | 'i32' }
 
 export const int = (value: number): ArgWord => ({ kind: 'int', value })
-export const float = (value: number): ArgWord => ({ kind: 'float', value })
 export const buffer = (index: number, byteOffset = 0): ArgWord => ({
   kind: 'buffer',
   buffer: index,

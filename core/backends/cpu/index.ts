@@ -4,7 +4,7 @@ import { detectFeatures } from './features.ts'
 import { MAX_THREADS } from './team.ts'
 import { availableCores, canShareMemory } from './threads.ts'
 
-export type { CpuBackend, CpuExecutable, KernelTimer } from './backend.ts'
+export type { CpuBackend } from './backend.ts'
 
 export interface CpuOptions {
   /** Threads, the calling one included: all cores unless given here or in TUNESMITH_THREADS. */

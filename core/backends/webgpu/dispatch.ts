@@ -12,7 +12,6 @@ export type ParamWord =
   | { readonly kind: 'scalar'; readonly slot: number; readonly type: 'f32' | 'i32' }
 
 export const int = (value: number): ParamWord => ({ kind: 'i32', value })
-export const float = (value: number): ParamWord => ({ kind: 'f32', value })
 export const slotOf = (s: KernelScalar): ParamWord => ({ kind: 'scalar', slot: s.slot, type: s.type })
 
 /** WGSL element type of a storage buffer; 16-bit floats come as pairs in u32 words. */

@@ -1,2 +1,2 @@
-export { type AdapterChoice, type AdapterReport, probeAdapter } from './adapter.ts'
-export { createWebGpuBackend, type WebGpuBackend, type WebGpuOptions } from './backend.ts'
+export { probeAdapter } from './adapter.ts'
+export { createWebGpuBackend, type WebGpuBackend } from './backend.ts'
