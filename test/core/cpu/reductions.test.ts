@@ -53,7 +53,22 @@ function reduction(
   return b.build(`${combine} of ${dtype} [${sizes}] over ${dims}`, { tolerance: 2e-4 })
 }
 
+/** [T, N] -> [N] where the first load does not vary over the columns. */
+function weightedColumns(): KernelCase {
+  const b = new PlanBuilder()
+  const r = new Random(3)
+  const [rows, columns] = [5001, 30]
+  const w = { ...b.input('float32', [rows], r.floats(rows)), shape: [columns, rows], strides: [0, 1] }
+  const x = b.input('float32', [rows, columns], r.floats(rows * columns))
+  const output = { ...b.output('float32', [columns]), strides: [1, 0] }
+  const turned = viewed(x, (v) => permuteView(v, [1, 0]))
+  const body = load(0, 'f32').mul(load(1, 'f32'))
+  b.reduce('sum', [columns, rows], 1, body, [[output, acc('f32')]], { loads: [w, turned] })
+  return b.build('weighted columns', { tolerance: 2e-4 })
+}
+
 const CASES: KernelCase[] = [
+  weightedColumns(),
   // rows
   reduction([300_001], [0], 'sum'),
   reduction([300_001], [0], 'max'),

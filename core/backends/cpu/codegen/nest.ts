@@ -57,6 +57,20 @@ export class Nest {
     for (const index of this.indices) index.set(0)
   }
 
+  /** Goes on by several positions; only where there is one dimension. */
+  advanceBy(count: number): void {
+    this.indices[0].set(this.indices[0].add(count))
+    for (const [i, pointer] of this.pointers.entries())
+      pointer.set(pointer.add(this.#stride(i, 0).mul(count)))
+  }
+
+  /** The pointer of an operand some positions ahead; only where there is one dimension. */
+  ahead(operand: number, count: number): I32 {
+    return count === 0
+      ? this.pointers[operand]
+      : this.pointers[operand].add(this.#stride(operand, 0).mul(count))
+  }
+
   advance(dim = this.#sizes.length - 1): void {
     if (dim < 0) return
     const index = this.indices[dim]

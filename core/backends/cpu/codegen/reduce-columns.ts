@@ -2,14 +2,13 @@
  * Reductions whose innermost kept dimension goes through the vector lanes: a tile of results is kept in the thread's local
  * memory (the first-level cache), and the operands are read row by row, as they lie in memory.
  */
-import { acc, type Expr, load, rewrite } from '../../../expr.ts'
+import { acc, Expr, load, rewrite } from '../../../expr.ts'
 import { type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
 import { int } from '../dispatch.ts'
-import { type ElementOperand, elementOperand, emitElements } from './elements.ts'
+import { countOps, type ElementOperand, elementOperand, emitElements } from './elements.ts'
 import { Nest } from './nest.ts'
 import { type LoopOperand, loadSplat } from './operands.ts'
 import {
-  bodyCode,
   combineExprs,
   hoistScalars,
   identityExpr,
@@ -18,6 +17,7 @@ import {
   type ReduceStructure,
   reducedSteps,
   storePointer,
+  vectorCode,
 } from './reduce-structure.ts'
 import { type Helpers, makeHelpers, VectorCode } from './vector-code.ts'
 
@@ -36,10 +36,16 @@ export function emitColumns(s: ReduceStructure): Uint8Array<ArrayBuffer> {
   const type = s.body.type
   // `block` is one more operand of the body's loop, `total` takes the place of `acc` in the stores
   const blockLoad = s.loads.length
-  const step = combineExprs(s.combine, load(blockLoad, type), s.body)
+  const step = (count: number): Expr => {
+    const bodies = Array.from({ length: count }, (_, k) => ofStep(s, k))
+    const together = bodies.reduce((a, b) => combineExprs(s.combine, a, b))
+    return combineExprs(s.combine, load(blockLoad, type), together)
+  }
+  // one odometer position after the other, or four at once: fewer turns through the block in the cache
+  const strips = s.reducedSizes.length === 1 && countOps([s.body]) <= 6 ? [4, 1] : [1]
   const result = finished(s)
   const values = s.values.map((v) => withResult(v, result))
-  const helpers = makeHelpers(module, [step, ...values])
+  const helpers = makeHelpers(module, [step(1), ...values])
   module.function(
     'run',
     { args: I32, start: I32, end: I32, local: I32 },
@@ -53,9 +59,11 @@ export function emitColumns(s: ReduceStructure): Uint8Array<ArrayBuffer> {
         const pointer = local.add(PARTS.indexOf(name) * TILE * 4)
         return { operand, step: 'contiguous', pointer, stride: I32.const(4) }
       }
-      const stepCode = bodyCode(f, helpers, s, [step])
-      const storeCode = bodyCode(f, helpers, s, values)
-      hoistScalars(stepCode, args, s)
+      const stepCodes = strips.map((count) =>
+        vectorCode(f, helpers, s, [step(count)], (value) => loadOfStep(s, value)[0]),
+      )
+      const storeCode = vectorCode(f, helpers, s, values)
+      for (const code of stepCodes) hoistScalars(code, args, s)
       hoistScalars(storeCode, args, s)
       const nest = new Nest(f, args, s.outerSizes, outerOperands(s))
       const inner = new Nest(
@@ -80,17 +88,31 @@ export function emitColumns(s: ReduceStructure): Uint8Array<ArrayBuffer> {
         f.while(step0.ltS(steps), () => {
           fill(f, helpers, s, [part('block')], width)
           blockEnd.set(f.let(step0.add(BLOCK)).minS(steps))
-          f.while(step0.ltS(blockEnd), () => {
-            const pointer = (i: number) => inner.pointers[s.bodyLoads.indexOf(i)]
-            stepCode.hoist(1, (e) => loadSplat(f, s.loads[e.value]!.operand, pointer(e.value)))
-            const unused = part('block')
-            const operands = s.loads.map((o, i) =>
-              o && s.bodyLoads.includes(i) ? elementOperand(args, o, pointer(i)) : unused,
-            )
-            emitElements(f, stepCode, [step], [...operands, part('block')], [part('block')], width)
-            inner.advance()
-            step0.set(step0.add(1))
-          })
+          for (const [n, count] of strips.entries()) {
+            const code = stepCodes[n]
+            const last = f.let(blockEnd.sub(count))
+            f.while(step0.leS(last), () => {
+              const pointers = Array.from({ length: count }, (_, k) =>
+                s.bodyLoads.map((_, i) => f.let(inner.ahead(i, k))),
+              )
+              const pointer = (i: number, k: number) => pointers[k][s.bodyLoads.indexOf(i)]
+              code.hoist(1, (e) => {
+                const [i, k] = loadOfStep(s, e.value)
+                return loadSplat(f, s.loads[i]!.operand, pointer(i, k))
+              })
+              const block = part('block')
+              const operands = pointers.flatMap((_, k) => [
+                ...s.loads.map((o, i) =>
+                  o && s.bodyLoads.includes(i) ? elementOperand(args, o, pointer(i, k)) : block,
+                ),
+                block,
+              ])
+              emitElements(f, code, [step(count)], operands, [block], width)
+              if (count === 1) inner.advance()
+              else inner.advanceBy(count)
+              step0.set(step0.add(count))
+            })
+          }
           join(f, helpers, s, part, width)
         })
         storeCode.hoist(1, (e) => loadSplat(f, s.loads[e.value]!.operand, loadPointer(s, nest, e.value)))
@@ -105,6 +127,20 @@ export function emitColumns(s: ReduceStructure): Uint8Array<ArrayBuffer> {
   )
   return module.bytes()
 }
+
+/** The loads of step k of a strip are numbered behind those of the step before it and the block's. */
+const ofStep = (s: ReduceStructure, k: number): Expr =>
+  rewrite(s.body, (e) =>
+    e.op === 'load' || e.op === 'address'
+      ? Expr.make(e.op, e.type, [], e.value + k * (s.loads.length + 1))
+      : e,
+  )
+
+/** Number of the operand and of the step that a load of a strip is for. */
+const loadOfStep = (s: ReduceStructure, value: number): [number, number] => [
+  value % (s.loads.length + 1),
+  Math.floor(value / (s.loads.length + 1)),
+]
 
 const isFloatSum = (s: ReduceStructure): boolean => s.combine === 'sum' && s.body.type === 'f32'
 

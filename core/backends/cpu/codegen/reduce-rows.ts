@@ -5,7 +5,6 @@ import { countOps, elementOperand, RowCursor } from './elements.ts'
 import { Nest } from './nest.ts'
 import { loadSplat } from './operands.ts'
 import {
-  bodyCode,
   combineExprs,
   combineLanes,
   cutLength,
@@ -16,6 +15,7 @@ import {
   type ReduceStructure,
   reducedSteps,
   storeResult,
+  vectorCode,
 } from './reduce-structure.ts'
 import { type Lanes, makeHelpers, VectorCode } from './vector-code.ts'
 
@@ -95,7 +95,7 @@ export function emitRows(s: ReduceStructure): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(s.features)
   const helpers = makeHelpers(module, [step, ...s.values])
   module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
-    const body = bodyCode(f, helpers, s, [step, s.body])
+    const body = vectorCode(f, helpers, s, [step, s.body])
     const stores = new VectorCode(f, helpers, s.values, (e) =>
       e.op === 'const' || e.op === 'scalar' ? 0 : 2,
     )

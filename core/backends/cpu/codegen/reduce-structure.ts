@@ -63,17 +63,20 @@ export function combineLanes(combine: Combine, a: Lanes, b: Lanes): Lanes {
   return combine === 'max' ? a.maxS(other) : a.minS(other)
 }
 
-/** Code of the body: what does not vary along the vector dimension is computed once per step of the outer loops. */
-export const bodyCode = (
+/**
+ * Code of expressions in which what does not vary along the vector dimension is computed once per step of the outer loops.
+ * `loadOf` gives the number of the kernel's load that a load of the expressions stands for, or -1 for one of their own.
+ */
+export const vectorCode = (
   f: FunctionBuilder,
   helpers: Helpers,
   s: ReduceStructure,
   roots: readonly Expr[],
+  loadOf = (value: number): number => value,
 ): VectorCode =>
   new VectorCode(f, helpers, roots, (leaf): Level => {
     if (leaf.op === 'const' || leaf.op === 'scalar') return 0
-    if (leaf.op === 'acc') return 2
-    const operand = s.loads[leaf.value]
+    const operand = leaf.op === 'acc' ? null : s.loads[loadOf(leaf.value)]
     return operand && stepOf(operand.operand.strides.at(-1)!) === 'broadcast' ? 1 : 2
   })
 
