@@ -1,5 +1,5 @@
 /** Losses of the heads that all families share, with transformers' rules. */
-import { cat, full, type Tensor, tensor } from '../core/index.ts'
+import { cat, full, Tensor, tensor } from '../core/index.ts'
 import { formatShape } from '../core/shape.ts'
 import { functional as F } from '../nn/index.ts'
 import type { PretrainedConfig } from './config.ts'
@@ -51,7 +51,8 @@ export function causalLoss(
 }
 
 const isWhole = (labels: TensorLike): boolean => {
-  if (labels instanceof Object && 'dtype' in labels) return labels.dtype !== 'float32'
+  if (labels instanceof Tensor) return labels.dtype !== 'float32'
+  if (ArrayBuffer.isView(labels)) return !(labels instanceof Float32Array)
   const values = (Array.isArray(labels) ? labels.flat(Number.POSITIVE_INFINITY) : [labels]) as number[]
   return !Array.isArray(Array.isArray(labels) ? labels[0] : 0) && values.every((x) => Number.isInteger(x))
 }

@@ -4,8 +4,8 @@ import { formatShape } from '../core/shape.ts'
 import type { Nested } from '../core/tensor.ts'
 import type { KVCache } from './cache.ts'
 
-/** A tensor, or rows of numbers. */
-export type TensorLike = Tensor | Nested
+/** A tensor, a row as typed array, or nested rows of numbers. */
+export type TensorLike = Tensor | Nested | Float32Array | Int32Array | Uint8Array
 
 /** Inputs that all models share. Ids, masks and positions have shape [B, T]. */
 export interface ModelInputs {
@@ -44,8 +44,8 @@ export interface LabelInputs {
 }
 
 /** @throws TypeError where the values are not whole */
-export function asInt(name: string, x: TensorLike | TypedArray): Tensor {
-  const t = x instanceof Tensor ? x : tensor(x as Nested, { dtype: 'int32' })
+export function asInt(name: string, x: TensorLike): Tensor {
+  const t = x instanceof Tensor ? x : tensor(x, { dtype: 'int32' })
   if (t.dtype === 'float32') throw new TypeError(`[${name}] takes whole numbers, not float32`)
   return t.int()
 }
