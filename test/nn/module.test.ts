@@ -167,6 +167,20 @@ describe('a module', () => {
     expect(inspect(new Net())).toBe(text)
   })
 
+  test('moves to another device with its buffers', async () => {
+    const net = new Net()
+    const x = tensor([[1, -2, 3]])
+    const before = await net(x).logits.data()
+    await net.to('cpu')
+    const tensors = [...net.parameters(), ...[...net.namedBuffers()].map(([, buffer]) => buffer)]
+    expect(tensors.map((t) => t.device)).toEqual(tensors.map(() => 'cpu'))
+    const { logits } = net(x)
+    const after = await logits.data()
+    for (const [i, v] of before.entries()) expect(after[i]).toBeCloseTo(v, 5)
+    await net.to('reference')
+    expect(net.head.weight.device).toBe('reference')
+  })
+
   test('moves to another storage dtype and back', async () => {
     const net = new Linear(4, 4)
     const exact = tensor(
