@@ -1,6 +1,6 @@
 /** What the attention kernels share: sizes and strides, the parts that are compiled in, key ranges, dropout. */
 import type { CallKernel, CallOperand } from '../../../plan/kernel.ts'
-import { F32, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+import { F32, type F32x4, type FunctionBuilder, I32 } from '../assembler.ts'
 import { type ArgWord, type LowerContext, scalarSlot } from '../dispatch.ts'
 import { argumentBlock, operandAddress } from './arguments.ts'
 import { philoxStream } from './philox.ts'
@@ -221,34 +221,40 @@ export function eachPiece(
   })
 }
 
-/** Elements that a block of random bits may reach beyond what was asked for, on either side. */
-export const DROPOUT_MARGIN = 16 * 4
+export interface DropoutRange {
+  /** Number of the query row among those of all batches and heads. */
+  readonly row: I32
+  /** Keys `column` to `column + count`. */
+  readonly column: I32
+  readonly count: I32
+}
 
 /**
- * `fill(args, row, column, count, to)`: what dropout multiplies the probabilities of query row number `row` (of all batches and
- * heads) and keys `column` to `column + count` with, as floats at `to`: 0 or 1 / (1 - p). Writes up to 15 floats on both
- * sides.
+ * Walks through the blocks of 16 elements of the random stream that cover a range: `begin` gets how many elements of the
+ * first block lie before the range, `use` what dropout multiplies a block's probabilities with: 0 or 1 / (1 - p).
  */
-export function emitDropoutRow(module: ModuleBuilder): FunctionHandle {
-  const parameters = { args: I32, row: I32, column: I32, count: I32, to: I32 }
-  return module.function(null, parameters, (f, { args, row, column, count, to }) => {
-    const p = attentionBlock.read(f, args)
+export type DropoutBlocks = (
+  range: DropoutRange,
+  begin: (lead: I32) => void,
+  use: (factors: F32x4[]) => void,
+) => void
+
+/** Call it before the loops that use it. */
+export function dropoutBlocks(f: FunctionBuilder, p: AttentionParameters): DropoutBlocks {
+  const threshold = f.let(p.p.splat())
+  const kept = f.let(F32.const(1).div(F32.const(1).sub(p.p)).splat().bitsToI32x4())
+  const toUnit = f.let(F32.const(2 ** -24).splat())
+  const stream = philoxStream(f, p)
+  return ({ row, column, count }, begin, use) => {
     const low = f.let(row.mul(p.keys).add(column))
-    const high = f.let(row.mulHighU(p.keys).add(low.ltU(column)))
+    const high = row.mulHighU(p.keys).add(low.ltU(column))
     const block = f.let(low.shrU(4).or(high.shl(28)))
     const lead = f.let(low.and(15))
-    const target = f.let(to.sub(lead.shl(2)))
-    const threshold = f.let(p.p.splat())
-    const factor = f.let(F32.const(1).div(F32.const(1).sub(p.p)).splat())
-    const unit = f.let(F32.const(2 ** -24).splat())
-    const stream = philoxStream(f, p)
+    begin(lead)
     f.for(0, count.add(lead), 16, () => {
-      stream(block).forEach((bits, w) => {
-        const uniform = bits.shrU(8).toF32x4().mul(unit)
-        f.storeVector(target, uniform.ge(threshold).and(factor.bitsToI32x4()), 16 * w)
-      })
-      target.set(target.add(64))
+      const uniform = stream(block).map((bits) => bits.shrU(8).toF32x4().mul(toUnit))
+      use(uniform.map((u) => u.ge(threshold).and(kept).bitsToF32x4()))
       block.set(block.add(1))
     })
-  })
+  }
 }

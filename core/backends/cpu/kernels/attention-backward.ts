@@ -12,6 +12,7 @@ import {
   type AttentionParameters,
   attentionBlock,
   codeKeyOf,
+  dropoutBlocks,
   eachPiece,
 } from './attention-arguments.ts'
 import {
@@ -216,13 +217,14 @@ function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<Lane
 /** Unit: a block of queries of one query head. */
 function emitQueryGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(code)
-  const fn = emitAttentionFunctions(module, code)
+  const fn = emitAttentionFunctions(module)
   module.function(
     'run',
     { args: I32, start: I32, end: I32, local: I32 },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
       const exp = negativeExponential(f)
+      const dropout = code.dropout ? dropoutBlocks(f, p) : null
       f.for(start, end, 1, (unit) => {
         const batchHead = f.let(unit.remU(p.batchHeads))
         const head = headOf(f, p, f.let(batchHead.divU(p.heads)), f.let(batchHead.remU(p.heads)))
@@ -231,7 +233,7 @@ function emitQueryGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
         eachPiece(f, p, code.packed, { start: from, end: to, partners: p.kvLength }, (piece) =>
           f.for(piece.start, piece.end, LANES, (token) => {
             const count = f.let(piece.end.sub(token).minS(I32.const(LANES)))
-            queryPanel({ f, code, fn, p, exp, args, local }, { ...piece, head, token, count })
+            queryPanel({ f, code, fn, p, exp, dropout, local }, { ...piece, head, token, count })
           }),
         )
       })
@@ -243,13 +245,14 @@ function emitQueryGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
 /** Unit: a block of keys of one key head. */
 function emitKeyGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(code)
-  const fn = emitAttentionFunctions(module, code)
+  const fn = emitAttentionFunctions(module)
   module.function(
     'run',
     { args: I32, start: I32, end: I32, local: I32 },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
       const exp = negativeExponential(f)
+      const dropout = code.dropout ? dropoutBlocks(f, p) : null
       f.for(start, end, 1, (unit) => {
         const kvHeads = f.let(p.heads.divU(p.group))
         const batchHead = f.let(unit.remU(p.batchHeads))
@@ -258,7 +261,7 @@ function emitKeyGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
         const from = f.let(unit.divU(p.batchHeads).mul(LANE_BLOCK))
         const to = f.let(from.add(LANE_BLOCK).minS(p.keys))
         const filled = f.let(to.minS(p.kvLength))
-        const context = { f, code, fn, p, exp, args, local }
+        const context = { f, code, fn, p, exp, dropout, local }
         const panels = (piece: { start: I32; end: I32; first: I32; last: I32 }) =>
           f.for(piece.start, piece.end, LANES, (token) => {
             const count = f.let(piece.end.sub(token).minS(I32.const(LANES)))

@@ -3,17 +3,12 @@ import {
   F32x4,
   type FunctionBuilder,
   type FunctionHandle,
-  type I32,
+  I32,
   I32x4,
   type ModuleBuilder,
   type Variable,
 } from '../assembler.ts'
-import {
-  type AttentionCode,
-  type AttentionParameters,
-  DROPOUT_MARGIN,
-  emitDropoutRow,
-} from './attention-arguments.ts'
+import type { AttentionCode, AttentionParameters, DropoutBlocks } from './attention-arguments.ts'
 import {
   type AttentionTiles,
   emitAttentionTiles,
@@ -38,27 +33,32 @@ export interface AttentionFunctions {
   readonly pack: FunctionHandle
   readonly tiles: AttentionTiles
   readonly store: FunctionHandle
-  readonly dropoutRow: FunctionHandle | null
 }
 
-export const emitAttentionFunctions = (module: ModuleBuilder, code: AttentionCode): AttentionFunctions => ({
+export const emitAttentionFunctions = (module: ModuleBuilder): AttentionFunctions => ({
   pack: emitPackPanel(module, LANES, 'float32'),
   tiles: emitAttentionTiles(module),
   store: emitStoreLanes(module),
-  dropoutRow: code.dropout ? emitDropoutRow(module) : null,
 })
 
 const BLOCK = ROW_BLOCK * ROW_BYTES
+/** Elements of a block of random bits that may lie outside the range asked for. */
+const OUTSIDE = 15
 
-/** Thread-local scratch in bytes from `local`: blocks of [row][8], a row of dropout factors, then panels of [D][8]. */
+/** Thread-local scratch in bytes from `local`: blocks of [row][8], a short row of dropout factors, then panels of [D][8]. */
+const GRADIENTS = BLOCK + SCORES_MARGIN
+const KEEP = GRADIENTS + BLOCK + SCORES_MARGIN + OUTSIDE * ROW_BYTES
+const DROPOUT_ROW = KEEP + BLOCK + (OUTSIDE + 1) * ROW_BYTES
+const LANE_VALUES = DROPOUT_ROW + (LANES + OUTSIDE) * 4
+const PANELS = Math.ceil((LANE_VALUES + ROW_BYTES) / 16) * 16
 export const SCRATCH = {
   scores: 0,
   /** Gradients of the probabilities. */
-  gradients: BLOCK + SCORES_MARGIN,
-  keep: 2 * (BLOCK + SCORES_MARGIN),
-  dropoutRow: 3 * BLOCK + 2 * SCORES_MARGIN + DROPOUT_MARGIN,
-  laneValues: 3 * BLOCK + 2 * SCORES_MARGIN + 2 * DROPOUT_MARGIN + ROW_BLOCK * 4,
-  panels: 3 * BLOCK + 2 * SCORES_MARGIN + 2 * DROPOUT_MARGIN + ROW_BLOCK * 4 + ROW_BYTES,
+  gradients: GRADIENTS,
+  keep: KEEP,
+  dropoutRow: DROPOUT_ROW,
+  laneValues: LANE_VALUES,
+  panels: PANELS,
 } as const
 
 /** Bytes of scratch with so many panels. */
@@ -121,8 +121,8 @@ export interface AttentionContext {
   readonly code: AttentionCode
   readonly fn: AttentionFunctions
   readonly exp: NegativeExponential
+  readonly dropout: DropoutBlocks | null
   readonly p: AttentionParameters
-  readonly args: I32
   readonly local: I32
 }
 
@@ -156,31 +156,42 @@ interface KeepRange {
 }
 
 /** Fills `keep` with dropout factors, queries across the lanes: row j for key `key` + j. */
-export function fillKeepByKey(c: AttentionContext, { row, queries, key, keys }: KeepRange): void {
-  const { f, args, local } = c
-  const { dropoutRow } = c.fn
-  if (!dropoutRow) return
-  const from = f.let(local.add(SCRATCH.dropoutRow))
-  f.for(0, queries, 1, (lane) => {
-    f.call(dropoutRow, args, row.add(lane), key, keys, from)
-    const to = f.let(local.add(lane.shl(2)))
-    f.for(0, keys, 1, (j) => {
-      f.storeF32(to, from.add(j.shl(2)).loadF32(), SCRATCH.keep)
-      to.set(to.add(ROW_BYTES))
-    })
-  })
+export function fillKeepByKey({ f, local, dropout }: AttentionContext, range: KeepRange): void {
+  if (!dropout) return
+  const to = f.local(I32)
+  f.for(0, range.queries, 1, (lane) =>
+    dropout(
+      { row: range.row.add(lane), column: range.key, count: range.keys },
+      (lead) => to.set(local.add(lane.shl(2)).sub(lead.mul(ROW_BYTES))),
+      (factors) => {
+        factors.forEach((four, i) => {
+          const v = f.let(four)
+          for (let j = 0; j < 4; j++) f.storeLane(to, v, j, SCRATCH.keep + (4 * i + j) * ROW_BYTES)
+        })
+        to.set(to.add(16 * ROW_BYTES))
+      },
+    ),
+  )
 }
 
 /** Fills `keep` with dropout factors, keys across the lanes: row i for query row `row` + i. */
-export function fillKeepByQuery(c: AttentionContext, { row, queries, key, keys }: KeepRange): void {
-  const { f, args, local } = c
-  const { dropoutRow } = c.fn
-  if (!dropoutRow) return
+export function fillKeepByQuery({ f, local, dropout }: AttentionContext, range: KeepRange): void {
+  if (!dropout) return
+  const keep = f.let(local.add(SCRATCH.keep))
   const from = f.let(local.add(SCRATCH.dropoutRow))
-  const to = f.let(local.add(SCRATCH.keep))
-  f.for(0, queries, 1, (i) => {
-    f.call(dropoutRow, args, row.add(i), key, keys, from)
-    for (const half of HALVES) f.storeVector(to, from.loadF32x4(16 * half), 16 * half)
-    to.set(to.add(ROW_BYTES))
+  const to = f.local(I32)
+  f.for(0, range.queries, 1, (i) => {
+    dropout(
+      { row: range.row.add(i), column: range.key, count: range.keys },
+      (lead) => to.set(from.sub(lead.shl(2))),
+      (factors) => {
+        factors.forEach((four, j) => {
+          f.storeVector(to, four, 16 * j)
+        })
+        to.set(to.add(64))
+      },
+    )
+    for (const half of HALVES) f.storeVector(keep, from.loadF32x4(16 * half), 16 * half)
+    keep.set(keep.add(ROW_BYTES))
   })
 }

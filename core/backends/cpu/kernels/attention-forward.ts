@@ -11,6 +11,7 @@ import {
   type AttentionCode,
   attentionBlock,
   codeKeyOf,
+  dropoutBlocks,
   eachPiece,
 } from './attention-arguments.ts'
 import {
@@ -125,13 +126,14 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
 /** Unit: a block of queries of one head of one batch. */
 function emitForward(code: AttentionCode): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(code)
-  const fn = emitAttentionFunctions(module, code)
+  const fn = emitAttentionFunctions(module)
   module.function(
     'run',
     { args: I32, start: I32, end: I32, local: I32 },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
       const exp = negativeExponential(f)
+      const dropout = code.dropout ? dropoutBlocks(f, p) : null
       f.for(start, end, 1, (unit) => {
         const batchHead = f.let(unit.remU(p.batchHeads))
         const head = headOf(f, p, f.let(batchHead.divU(p.heads)), f.let(batchHead.remU(p.heads)))
@@ -140,7 +142,7 @@ function emitForward(code: AttentionCode): Uint8Array<ArrayBuffer> {
         eachPiece(f, p, code.packed, { start: from, end: to, partners: p.kvLength }, (piece) =>
           f.for(piece.start, piece.end, LANES, (token) => {
             const count = f.let(piece.end.sub(token).minS(I32.const(LANES)))
-            queryPanel({ f, code, fn, p, exp, args, local }, { ...piece, head, token, count })
+            queryPanel({ f, code, fn, p, exp, dropout, local }, { ...piece, head, token, count })
           }),
         )
       })

@@ -49,13 +49,6 @@ export function sumLanes(f: FunctionBuilder, x: F32x4): F32 {
   return pairs.lane(0).add(pairs.lane(1))
 }
 
-/** NaN if any lane is NaN. */
-export function maxLanes(f: FunctionBuilder, x: F32x4): F32 {
-  const v = f.let(x)
-  const pairs = f.let(v.max(v.shuffle(v, [2, 3, 0, 1])))
-  return pairs.lane(0).max(pairs.lane(1))
-}
-
 /** [a0+a1+a2+a3, b.., c.., d..]: the lane sums of four vectors in one. */
 export function sumLanesOfFour(f: FunctionBuilder, v: readonly [F32x4, F32x4, F32x4, F32x4]): F32x4 {
   const [a, b, c, d] = transpose4(f, v)
