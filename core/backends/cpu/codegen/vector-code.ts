@@ -90,11 +90,15 @@ export class VectorCode {
   /** The roots' values for one group of four elements, whose leaves `leaf` provides. */
   evaluate(roots: readonly Expr[], leaf: (e: Expr) => Lanes): Lanes[] {
     const values = new Map<Expr, Lanes>()
-    const wanted = new Set(postorder(roots))
-    for (const e of this.#order) {
-      if (this.#hoisted.has(e) || !wanted.has(e)) continue
-      this.#compute(e, leaf, values, false)
+    // what lies below a hoisted value, such as the factors of a product of two scalars, is not here any more
+    const wanted = new Set<Expr>()
+    const want = (e: Expr): void => {
+      if (wanted.has(e) || this.#hoisted.has(e)) return
+      wanted.add(e)
+      e.args.forEach(want)
     }
+    roots.forEach(want)
+    for (const e of this.#order) if (wanted.has(e)) this.#compute(e, leaf, values, false)
     return roots.map((e) => this.#hoisted.get(e) ?? values.get(e)!)
   }
 
