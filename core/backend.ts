@@ -25,6 +25,8 @@ export interface Executable {
    */
   run(bindings: readonly Binding[], scalars: readonly number[]): Promise<void>
   runSync?(bindings: readonly Binding[], scalars: readonly number[]): void
+  /** The generated code and how it is run, a line each: debug level 4. */
+  describe?(): string
   /** Frees what belongs to this plan alone. */
   dispose(): void
 }

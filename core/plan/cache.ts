@@ -30,6 +30,7 @@ export function planFor(graph: PendingGraph, backend: Backend): CachedPlan & { h
   const plan = lower(graph)
   debug(3, () => describe(plan))
   const made = { plan, executable: backend.prepare(plan) }
+  debug(4, () => made.executable.describe?.() ?? `${backend.name} does not describe its kernels`)
   plans.set(graph.key, made)
   if (plans.size > MAX_PLANS) {
     const [oldest, old] = plans.entries().next().value!

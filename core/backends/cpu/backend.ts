@@ -144,6 +144,7 @@ export class CpuBackend implements Backend {
       onKernel: null,
       run: (bindings, scalars) => this.#run(program, bindings, scalars, executable.onKernel),
       runSync: (bindings, scalars) => this.#runSync(program, bindings, scalars, executable.onKernel),
+      describe: () => program.describe(),
       dispose: () => {
         this.#programs.delete(program)
         this.#freeIfUnused(program)

@@ -14,8 +14,9 @@ export class CodeTable {
     this.#heap = heap
   }
 
-  get size(): number {
-    return this.#numbers.size
+  /** The key of a number, for debug output. */
+  key(index: number): string {
+    return [...this.#numbers.keys()][index]
   }
 
   /** The number of a dispatch's code, emitted if it is new. */

@@ -56,6 +56,7 @@ export class Program {
   readonly sharedCost: number
   /** Number of the first entry of each kernel, and `count` at the end. */
   readonly kernelEntries: readonly number[]
+  readonly #code: CodeTable
   readonly #heap: SharedHeap
   readonly #bindings: AddressWords[] = []
   readonly #arena: AddressWords = { words: [], offsets: [], last: -1 }
@@ -67,6 +68,7 @@ export class Program {
   constructor(plan: KernelPlan, parts: ProgramParts) {
     const { heap, code, features, shareAlways } = parts
     this.#heap = heap
+    this.#code = code
     const requests: ArenaRequest[] = []
     const bufferRequest = plan.buffers.map((b) => (b.kind === 'temp' ? requests.push(b) - 1 : -1))
     const dispatches: Dispatch[] = []
@@ -88,7 +90,7 @@ export class Program {
     this.kernelEntries = [...kernelEntries, this.count]
     const { offsets, total } = placeInArena(requests)
     this.arenaBytes = total
-    this.localBytes = Math.max(0, ...dispatches.map((d) => d.localBytes ?? 0))
+    this.localBytes = dispatches.reduce((most, d) => Math.max(most, d.localBytes ?? 0), 0)
 
     const isShared = (d: Dispatch) => shareAlways || (d.cost >= SHARED_DISPATCH && d.units > d.grain)
     const sharedCost = dispatches.reduce((sum, d) => sum + (isShared(d) ? d.cost : 0), 0)
@@ -166,6 +168,17 @@ export class Program {
     }
     for (let i = 0; i < this.#floats.length; i += 2) f32[this.#floats[i]] = scalars[this.#floats[i + 1]]
     for (let i = 0; i < this.#integers.length; i += 2) i32[this.#integers[i]] = scalars[this.#integers[i + 1]]
+  }
+
+  describe(): string {
+    const { i32 } = this.#heap
+    const lines = Array.from({ length: this.count }, (_, i) => {
+      const entry = this.address / 4 + i * ENTRY_WORDS
+      const kernel = this.kernelEntries.findLastIndex((first) => first <= i)
+      const [code, units, grain] = [ENTRY.code, ENTRY.units, ENTRY.grain].map((word) => i32[entry + word])
+      return `  kernel ${kernel}: module ${code}, ${units} units by ${grain}: ${this.#code.key(code)}`
+    })
+    return `program of ${this.count} dispatches, ${this.arenaBytes} bytes of arena\n${lines.join('\n')}`
   }
 
   /** May be called twice. */

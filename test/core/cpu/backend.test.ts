@@ -192,6 +192,25 @@ describe('cpu', () => {
     expect(seen).toEqual([0, 1])
   })
 
+  it('describes the modules of a plan and how their units are taken', () => {
+    expect(doubling(cpu, 10_000).describe?.()).toMatch(
+      /^program of 2 dispatches, 40000 bytes of arena\n {2}kernel 0: module \d+, 3 units by \d+: map/,
+    )
+  })
+
+  it('frees a plan that is disposed of while it runs, afterwards', async () => {
+    const buffer = cpu.allocate(400)
+    cpu.upload(buffer, 0, new Float32Array(100).fill(1))
+    const executable = doubling(cpu, 100)
+    const run = executable.run([{ buffer, offset: 0 }], [])
+    executable.dispose()
+    executable.dispose()
+    await run
+    const result = new Float32Array(100)
+    await cpu.download(buffer, 0, result)
+    expect(result[99]).toBe(2)
+  })
+
   it('names what is wrong with a transfer', () => {
     const buffer = cpu.allocate(8)
     expect(() => cpu.upload(buffer, 4, new Float32Array(2))).toThrow(
