@@ -14,17 +14,12 @@ type OnMessage = (message: LeadDone) => void
 const isNode =
   typeof (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node === 'string'
 
-/** Sources run as they are, too; bundlers need the literal URL of the built script to find it. */
-const isSource = import.meta.url.endsWith('.ts')
-const sourceUrl = (): URL => new URL(`./worker.${'ts'}`, import.meta.url)
-
 // created without awaiting, so that programs which read synchronously get their workers too
 function createThread(onMessage: OnMessage, onError: (error: unknown) => void): Thread {
   if (isNode) {
     const { Worker } = process.getBuiltinModule('node:worker_threads')
-    const url = isSource ? sourceUrl() : new URL('./worker.js', import.meta.url)
     // flags of the parent (test runners', inspectors') are not for workers
-    const worker = new Worker(url, { execArgv: [] })
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), { execArgv: [] })
     worker.on('message', onMessage)
     worker.on('error', onError)
     worker.unref()
@@ -36,9 +31,8 @@ function createThread(onMessage: OnMessage, onError: (error: unknown) => void): 
       keepAlive: (on) => (on ? worker.ref() : worker.unref()),
     }
   }
-  const worker = isSource
-    ? new Worker(sourceUrl(), { type: 'module' })
-    : new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })
+  // the build renames the script; bundlers find it by this form
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' })
   worker.onmessage = (event) => onMessage(event.data as LeadDone)
   worker.onerror = onError
   return {
