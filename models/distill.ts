@@ -1,4 +1,4 @@
-/** Teaching a small encoder to give the states that a larger one gives (Sanh et al. 2019, with states in place of logits). */
+/** Teaching a small encoder to give the states that a larger one gives, layer by layer (Jiao et al. 2020, TinyBERT). */
 import { noGrad, type Tensor, tensor } from '../core/index.ts'
 import { makeBatches, pack, sampleIndices } from '../data/index.ts'
 import { functional as F } from '../nn/index.ts'
@@ -27,8 +27,10 @@ export interface DistillResult {
 }
 
 /**
- * One pass over the texts, packed. The loss is the mean squared difference of the last hidden states, token by token. The
- * embeddings are the teacher's and stay as they are: a short training would only disturb those of rare pieces.
+ * One pass over the texts, packed. Each layer of the student stands for as many of the teacher's as there are to one of its own;
+ * the loss is the mean over the student's layers of |s - t|^2 / |t|^2, with the states s and t behind those layers, so 1 is what
+ * a student that gives zeros has. Embeddings are the teacher's and stay as they are: a short training would only disturb those
+ * of rare pieces.
  */
 export async function distill(options: DistillOptions): Promise<DistillResult> {
   const { teacher, student, texts, tokensPerStep } = options
@@ -50,13 +52,14 @@ export async function distill(options: DistillOptions): Promise<DistillResult> {
   student.eval()
   for (const [i, indices] of batches.entries()) {
     const { inputIds, cuSeqlens } = pack(indices.map((index) => texts[index]))
-    const wanted = statesOf(
-      teacher,
-      inputIds.map((id) => options.teacherIds[id]),
-      cuSeqlens,
-      false,
+    const wanted = noGrad(() =>
+      statesOf(
+        teacher,
+        inputIds.map((id) => options.teacherIds[id]),
+        cuSeqlens,
+      ),
     )
-    const loss = F.mseLoss(statesOf(student, inputIds, cuSeqlens, true), wanted)
+    const loss = difference(statesOf(student, inputIds, cuSeqlens), wanted)
     loss.backward()
     clipGradNorm_(trained, 1)
     await optimizer.step()
@@ -70,10 +73,20 @@ export async function distill(options: DistillOptions): Promise<DistillResult> {
   return { steps: batches.length, tokens, seconds: (performance.now() - start) / 1000, losses }
 }
 
-/** The last hidden states of a packed row [1, T, H]. */
-function statesOf(model: BertModel, ids: Int32Array, cuSeqlens: Int32Array, withGrad: boolean): Tensor {
-  const run = () => model({ inputIds: tensor(ids, [1, ids.length]), cuSeqlens }).lastHiddenState
-  return withGrad ? run() : noGrad(run)
+/** The states behind every layer for a packed row, each [1, T, H]. */
+function statesOf(model: BertModel, ids: Int32Array, cuSeqlens: Int32Array): readonly Tensor[] {
+  const inputs = { inputIds: tensor(ids, [1, ids.length]), cuSeqlens, outputHiddenStates: true }
+  const { hiddenStates = [] } = model(inputs)
+  return hiddenStates.slice(1) // the first are the embeddings
+}
+
+function difference(student: readonly Tensor[], teacher: readonly Tensor[]): Tensor {
+  const ratio = teacher.length / student.length
+  const parts = student.map((states, i) => {
+    const wanted = teacher[(i + 1) * ratio - 1]
+    return F.mseLoss(states, wanted).div(wanted.square().mean())
+  })
+  return parts.reduce((sum, part) => sum.add(part)).div(parts.length)
 }
 
 /** Means of the last hidden states of each text: what all-MiniLM calls the embedding, before it is normalised. */
@@ -83,7 +96,8 @@ export async function embed(model: BertModel, texts: readonly ArrayLike<number>[
   const out: Float32Array[] = []
   for (const indices of makeBatches(lengths, { maxTokensPerBatch: 2048, padded: false })) {
     const { inputIds, cuSeqlens } = pack(indices.map((i) => texts[i]))
-    const states = await statesOf(model, inputIds, cuSeqlens, false).data()
+    const row = tensor(inputIds, [1, inputIds.length])
+    const states = await noGrad(() => model({ inputIds: row, cuSeqlens })).lastHiddenState.data()
     for (const [i, index] of indices.entries())
       out[index] = mean(states, cuSeqlens[i], cuSeqlens[i + 1], width)
   }

@@ -49,7 +49,7 @@ Trained from scratch by Tunesmith, on the CPU, by \`models/make-generator.ts\`. 
   ${million(f.trainBytes)} MB for training, ${million(f.heldOutBytes)} MB (${f.heldOutDocuments} whole addresses and chapters, one in twenty) held out. The tokenizer saw
   the training part only.
 - Training: ${f.training.steps} steps of 4 blocks of ${f.config.n_positions} tokens, ${million(f.training.tokens)} million tokens or ${f.training.epoch.toFixed(2)} epochs; AdamW, learning rate 3e-3 with
-  warm-up and cosine decay, weight decay 0.1, gradients clipped at 1, no dropout. It took ${(f.training.trainSeconds / 60).toFixed(0)} minutes on two shared cores
+  warm-up and cosine decay, weight decay 0.1, gradients clipped at 1, no dropout. It took ${(f.training.trainSeconds / 60).toFixed(0)} minutes with one thread on a busy machine
   (${f.training.tokensPerSecond.toFixed(0)} tokens a second).
 - Weights are stored in float16.
 

@@ -30,7 +30,7 @@ const { values: args, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     output: { type: 'string', default: new URL('./encoder', import.meta.url).pathname },
-    tokens: { type: 'string', default: '400000' },
+    tokens: { type: 'string', default: '280000' },
   },
 })
 const [source] = positionals
@@ -86,7 +86,7 @@ try {
     onStep({ step, totalSteps, loss, tokensPerSecond }) {
       if (step % 10 === 0 || step === totalSteps)
         console.error(
-          `step ${step}/${totalSteps}  loss ${loss.toFixed(5)}  ${tokensPerSecond.toFixed(0)} tokens/s`,
+          `step ${step}/${totalSteps}  loss ${loss.toFixed(4)}  ${tokensPerSecond.toFixed(0)} tokens/s`,
         )
     },
   })
