@@ -58,14 +58,14 @@ function emitRows(): Uint8Array<ArrayBuffer> {
       const lse = f.let(p.lse.add(at).loadF32())
       const infinite = lse.eq(Number.NEGATIVE_INFINITY)
       f.storeF32(p.rows.add(at), infinite.select(F32.const(Number.POSITIVE_INFINITY), lse))
-      f.storeF32(p.rows.add(batchCount(p)).add(at), sumLanes(f, sum))
+      f.storeF32(p.rows.add(deltaOffset(p)).add(at), sumLanes(f, sum))
     })
   })
   return module.bytes()
 }
 
 /** Bytes from the lse of a row to its delta. */
-const batchCount = (p: AttentionParameters): I32 => p.rowCount.shl(2)
+const deltaOffset = (p: AttentionParameters): I32 => p.rowCount.shl(2)
 
 /** P and dS of four lanes of a row: `score` and `gradient` (dOut v) as computed, lse and delta of the query. */
 function probabilities(
@@ -106,7 +106,7 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
     return HALVES.map((half) => f.let(local.loadF32x4(SCRATCH.laneValues + 16 * half)))
   }
   const lse = lanes(rowAt)
-  const delta = lanes(rowAt.add(batchCount(p)))
+  const delta = lanes(rowAt.add(deltaOffset(p)))
   const scale = f.let(p.scale.splat())
   const { last, limits } = visibleKeys(c, panel)
 
@@ -139,12 +139,12 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
     f.call(fn.tiles.accumulate, k, p.kRow, keys, p.depth, local.add(SCRATCH.scores), dq)
   })
   const rowBytes = p.heads.mul(p.depth).shl(2)
-  const to = p.dq.add(batchHeadOffset(p, head, p.queries, query))
+  const to = p.dq.add(tokenOffset(p, head, p.queries, query))
   f.call(fn.store, dq, p.depth, to, rowBytes, count)
 }
 
 /** Bytes to token `token` of a query head in a contiguous [B, T, H, D]. */
-const batchHeadOffset = (p: AttentionParameters, head: Head, tokens: I32, token: I32): I32 =>
+const tokenOffset = (p: AttentionParameters, head: Head, tokens: I32, token: I32): I32 =>
   head.batch.mul(tokens).add(token).mul(p.heads).add(head.head).mul(p.depth).shl(2)
 
 /** dk and dv of one panel of keys, summed over the query heads that share them. */
@@ -179,7 +179,7 @@ function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<Lane
       fillKeepByQuery(c, { row, queries, key, keys: count })
       const mask = f.let(head.mask.add(query.mul(p.maskRow)).add(key.mul(p.maskColumn)))
       const rowAt = f.let(p.rows.add(row.shl(2)))
-      const deltaBytes = f.let(batchCount(p))
+      const deltaBytes = f.let(deltaOffset(p))
       const at = f.let(local)
       f.for(0, queries, 1, (i) => {
         const lse = f.let(rowAt.loadSplatF32())

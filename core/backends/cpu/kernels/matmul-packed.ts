@@ -172,14 +172,16 @@ function* blocks(total: number, size: number): Generator<{ first: number; count:
 
 const isBroadcast = (p: MatmulProblem) => p.b.strides.slice(0, -2).every((stride) => stride === 0)
 
+/** As many rows of packed panels as fit the limit: all, or a multiple of `multiple`. */
+function atATime(rows: number, rowBytes: number, multiple: number): number {
+  const fitting = Math.max(1, Math.floor(LARGEST_PACKED / rowBytes / multiple)) * multiple
+  return Math.min(rows, fitting)
+}
+
 export function lowerPacked(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
   const rowBytes = Math.max(1, p.k) * 4
-  const fit = (rows: number, multiple: number) =>
-    Math.max(multiple, Math.floor(LARGEST_PACKED / rowBytes / multiple) * multiple) >= rows
-      ? rows
-      : Math.max(multiple, Math.floor(LARGEST_PACKED / rowBytes / multiple) * multiple)
-  const rowsAtATime = fit(p.m, TILE_ROWS)
-  const columnsAtATime = fit(p.n, 4 * TILE_COLUMNS)
+  const rowsAtATime = atATime(p.m, rowBytes, TILE_ROWS)
+  const columnsAtATime = atATime(p.n, rowBytes, 4 * TILE_COLUMNS)
   const packedA = ceilDiv(rowsAtATime, PANEL_A) * PANEL_A * rowBytes
   const packedB = ceilDiv(columnsAtATime, PANEL_B) * PANEL_B * rowBytes
   const sharedB = isBroadcast(p)
@@ -194,24 +196,17 @@ export function lowerPacked(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
   for (const batch of blocks(p.batches, batchesAtATime)) {
     for (const rows of blocks(p.m, rowsAtATime)) {
       const range = { firstBatch: batch.first, batches: batch.count }
-      dispatches.push(
-        packDispatch(p, {
-          ...range,
-          operand: 'a',
-          first: rows.first,
-          rows: rows.count,
-          to: scratch(scratchA),
-        }),
-      )
+      const ofA = { operand: 'a', first: rows.first, rows: rows.count, to: scratch(scratchA) } as const
+      dispatches.push(packDispatch(p, { ...range, ...ofA }))
       for (const columns of blocks(p.n, columnsAtATime)) {
         const rangeB = sharedB ? { firstBatch: 0, batches: 1 } : range
-        const whole = {
+        const ofB = {
           operand: 'b',
           first: columns.first,
           rows: columns.count,
           to: scratch(scratchB),
         } as const
-        dispatches.push(packDispatch(p, { ...rangeB, ...whole }))
+        dispatches.push(packDispatch(p, { ...rangeB, ...ofB }))
         const from = { a: scratch(scratchA), b: scratch(scratchB), sharedB }
         dispatches.push(tilesDispatch(p, ctx, batch, rows, columns, from))
       }

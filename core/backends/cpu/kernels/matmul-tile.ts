@@ -16,9 +16,10 @@ export const kBlockOf = (k: number): number => {
 }
 
 /**
- * `tile(a, b, panelsA, panelsB, firstA, firstB, rows, columns, k, kBlock, c, cStride, bias, local)`: rows x columns of the result from
- * packed operands, laid out [block of K][panel][k][6 or 8]; `panelsA`, `panelsB`: panels in a block; `firstA`, `firstB`:
- * the tile's first ones. `bias` (of the first column) is 0 where there is none. The first 32 bytes of `local` are zero.
+ * `tile(a, b, panelsA, panelsB, firstA, firstB, rows, columns, k, kBlock, c, cStride, bias, local)`: rows x columns of the
+ * result from packed operands, laid out [block of K][panel][k][6 or 8]; `panelsA`, `panelsB`: panels in a block; `firstA`,
+ * `firstB`: the tile's first ones. `bias` (of the first column) is 0 where there is none. The first 32 bytes of `local` are
+ * zero.
  */
 export function emitTile(module: ModuleBuilder): FunctionHandle {
   const micro = emitMicroKernel(module)
