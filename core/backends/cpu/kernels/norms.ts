@@ -47,20 +47,21 @@ function emitForward(code: NormCode): Uint8Array<ArrayBuffer> {
     const p = forwardBlock.read(f, args)
     eachRow(f, { start, end, columns: p.columns }, (row, at, count) => {
       const x = f.let(p.x.add(at))
-      const sum = f.let(F32x4.const(0))
+      const sums = [f.let(F32x4.const(0)), f.let(F32x4.const(0))]
+      const total = () => sumLanes(f, sums[0].add(sums[1]))
       const mean = f.let(F32.const(0))
       if (code.norm === 'layer') {
-        rows.each(f, p.columns, [x], {}, ([v]) => sum.set(sum.add(v)))
-        mean.set(sumLanes(f, sum).div(count))
+        rows.each(f, p.columns, [x], {}, ([v], _keep, part) => sums[part].set(sums[part].add(v)))
+        mean.set(total().div(count))
         f.storeF32(p.mean.add(row.shl(2)), mean)
-        sum.set(F32x4.const(0))
+        for (const sum of sums) sum.set(F32x4.const(0))
       }
       const center = f.let(mean.splat())
-      rows.each(f, p.columns, [x], {}, ([v], keep) => {
+      rows.each(f, p.columns, [x], {}, ([v], keep, part) => {
         const d = f.let(keep(v.sub(center)))
-        sum.set(f.madd(d, d, sum))
+        sums[part].set(f.madd(d, d, sums[part]))
       })
-      const rstd = f.let(F32.const(1).div(sumLanes(f, sum).div(count).add(p.eps).sqrt()))
+      const rstd = f.let(F32.const(1).div(total().div(count).add(p.eps).sqrt()))
       f.storeF32(p.rstd.add(row.shl(2)), rstd)
       const scale = f.let(rstd.splat())
       const reads = [x, ...(code.weight ? [p.weight] : []), ...(code.bias ? [p.bias] : [])]
@@ -100,15 +101,15 @@ function emitBackward(code: NormCode): Uint8Array<ArrayBuffer> {
       const rstd = f.let(p.rstd.add(row.shl(2)).loadSplatF32())
       const hat = (x: F32x4) => (mean ? x.sub(mean) : x).mul(rstd)
       const reads = [p.dy.add(at), p.x.add(at), ...(code.weight ? [p.weight] : [])].map((r) => f.let(r))
-      const sumG = f.let(F32x4.const(0))
-      const sumGH = f.let(F32x4.const(0))
-      rows.each(f, p.columns, reads, {}, ([dy, x, weight]) => {
+      const sumsG = [f.let(F32x4.const(0)), f.let(F32x4.const(0))]
+      const sumsGH = [f.let(F32x4.const(0)), f.let(F32x4.const(0))]
+      rows.each(f, p.columns, reads, {}, ([dy, x, weight], _keep, part) => {
         const g = f.let(weight ? dy.mul(weight) : dy)
-        if (isLayer) sumG.set(sumG.add(g))
-        sumGH.set(f.madd(g, hat(x), sumGH))
+        if (isLayer) sumsG[part].set(sumsG[part].add(g))
+        sumsGH[part].set(f.madd(g, hat(x), sumsGH[part]))
       })
-      const meanG = f.let(sumLanes(f, sumG).div(count).splat())
-      const meanGH = f.let(sumLanes(f, sumGH).div(count).splat())
+      const meanG = f.let(sumLanes(f, sumsG[0].add(sumsG[1])).div(count).splat())
+      const meanGH = f.let(sumLanes(f, sumsGH[0].add(sumsGH[1])).div(count).splat())
       rows.each(f, p.columns, reads, { write: p.dx.add(at) }, ([dy, x, weight]) => {
         const g = f.let(weight ? dy.mul(weight) : dy)
         const centered = isLayer ? g.sub(meanG) : g

@@ -41,7 +41,8 @@ export class RowLoops {
 
   /**
    * Calls `body` with vectors of the rows at `reads`; what it returns is stored to the row at `write`. In the last vector
-   * missing lanes hold `fill`, and `keep` makes them 0.
+   * missing lanes hold `fill`, and `keep` makes them 0. Two vectors are taken a turn: the even and the odd ones have the
+   * numbers 0 and 1, so that a sum can have two parts that do not wait for each other.
    */
   each(
     f: FunctionBuilder,
@@ -49,28 +50,35 @@ export class RowLoops {
     reads: readonly I32[],
     options: { fill?: number; write?: I32 },
     // biome-ignore lint/suspicious/noConfusingVoidType: a body that returns nothing is the common case
-    body: (values: F32x4[], keep: (v: F32x4) => F32x4) => F32x4 | void,
+    body: (values: F32x4[], keep: (v: F32x4) => F32x4, part: 0 | 1) => F32x4 | void,
   ): void {
     const { fill = 0, write } = options
     const pointers = reads.map((r) => f.let(r))
     const target = write && f.let(write)
+    const whole = (offset: number, part: 0 | 1) => {
+      const values = pointers.map((p) => f.let(p.loadF32x4(offset)))
+      const result = body(values, (v) => v, part)
+      if (target && result) f.storeVector(target, result, offset)
+    }
+    const advance = (bytes: number) => {
+      for (const p of pointers) p.set(p.add(bytes))
+      target?.set(target.add(bytes))
+    }
     const i = f.let(I32.const(0))
+    f.forFrom(i, columns.sub(7), 8, () => {
+      whole(0, 0)
+      whole(16, 1)
+      advance(32)
+    })
     f.forFrom(i, columns.sub(3), 4, () => {
-      const result = body(
-        pointers.map((p) => f.let(p.loadF32x4())),
-        (v) => v,
-      )
-      if (target && result) f.storeVector(target, result)
-      for (const p of pointers) p.set(p.add(16))
-      target?.set(target.add(16))
+      whole(0, 0)
+      advance(16)
     })
     f.if(i.ltS(columns), () => {
       const count = f.let(columns.sub(i))
       const inRow = f.let(I32x4.const(0, 1, 2, 3).ltS(count.splat()))
-      const result = body(
-        pointers.map((p) => f.let(this.loadTail(f, p, count, fill))),
-        (v) => v.bitsToI32x4().and(inRow).bitsToF32x4(),
-      )
+      const values = pointers.map((p) => f.let(this.loadTail(f, p, count, fill)))
+      const result = body(values, (v) => v.bitsToI32x4().and(inRow).bitsToF32x4(), 0)
       if (target && result) this.storeTail(f, target, result, count)
     })
   }
