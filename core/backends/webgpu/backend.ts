@@ -104,7 +104,8 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
         maxUniformBufferBindingSize: limits.maxUniformBufferBindingSize,
       },
     })
-    return new WebGpuBackend(new GpuDevice(device, options), adapterName(adapter), isSoftwareAdapter(adapter))
+    const software = isSoftwareAdapter(adapter)
+    return new WebGpuBackend(new GpuDevice(device, options, software), adapterName(adapter), software)
   } catch (error) {
     releaseGpu()
     throw error

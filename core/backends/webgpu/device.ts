@@ -42,7 +42,7 @@ export class GpuDevice {
   private closed = false
   private readonly inFlight: Promise<unknown>[] = []
 
-  constructor(gpu: GPUDevice, options: DeviceOptions) {
+  constructor(gpu: GPUDevice, options: DeviceOptions, software: boolean) {
     this.gpu = gpu
     this.pipelines = new Pipelines(gpu, options.onSource)
     this.validate = options.validate ?? false
@@ -51,6 +51,7 @@ export class GpuDevice {
     this.limits = {
       maxBindingBytes: Math.min(bytes, options.limits?.maxStorageBufferBindingSize ?? bytes),
       maxStorageBuffers: Math.min(count, options.limits?.maxStorageBuffersPerShaderStage ?? count),
+      unroll: !software,
       maxBufferBytes: gpu.limits.maxBufferSize,
       maxGroups: gpu.limits.maxComputeWorkgroupsPerDimension,
     }

@@ -57,7 +57,13 @@ export interface LowerLimits {
   /** Largest binding in bytes. */
   readonly maxBindingBytes: number
   readonly maxStorageBuffers: number
+  /** False on software adapters: they take seconds to compile unrolled loops. */
+  readonly unroll: boolean
 }
+
+/** A loop's bound: a constant, which compilers unroll, or a number that only the run knows. */
+export const bound = (count: number, limits: Pick<LowerLimits, 'unroll'>): string =>
+  limits.unroll ? `${count}` : `(${count} + (p.groups >> 31u))`
 
 /** What lowering a kernel may ask for. */
 export interface LowerContext {

@@ -5,7 +5,7 @@
 import type { CallKernel, CallOperand } from '../../../plan/kernel.ts'
 import { numel } from '../../../shape.ts'
 import type { Dispatch, LowerContext } from '../dispatch.ts'
-import { int } from '../dispatch.ts'
+import { bound, int } from '../dispatch.ts'
 import {
   type AttentionOperands,
   addProducts,
@@ -113,13 +113,13 @@ ${findRange('keyRange', 'first')}
   var sum = 0f;
 ${declareSums('sums', D)}
   for (var start = range.x; start < range.y; start += ${BLOCK}) {
-${product('s', 'q', 'first', 'k', 'start')}
+${product(a, 's', 'q', 'first', 'k', 'start')}
 ${columnsFrom('start')}
     s = select(vec4f(-infinity()), s * p.scale${maskTerm(a, (j) => ['min(i, p.Tq - 1)', j])}, seen);
     perThread[lid] = max(max(s.x, s.y), max(s.z, s.w));
     workgroupBarrier();
     var larger = most;
-    for (var n = 0; n < p.lanes; n++) { larger = max(larger, perThread[r * ${LANES} + n]); }
+    for (var n = 0; n < ${bound(LANES, a.limits)}; n++) { larger = max(larger, perThread[r * ${LANES} + n]); }
     let nothing = isMinusInfinity(larger);
     let rescale = select(select(exp(most - larger), 0f, isMinusInfinity(most)), 1f, nothing);
     most = larger;
@@ -132,12 +132,12 @@ ${columnsFrom('start')}
         : ''
     }
 ${shareScores('s')}
-${addProducts('sums', 'v', 'start', D, 'rescale')}
+${addProducts(a, 'sums', 'v', 'start', 'rescale')}
   }
   perThread[lid] = sum;
   workgroupBarrier();
   sum = 0f;
-  for (var n = 0; n < p.lanes; n++) { sum += perThread[r * ${LANES} + n]; }
+  for (var n = 0; n < ${bound(LANES, a.limits)}; n++) { sum += perThread[r * ${LANES} + n]; }
   if (i < p.Tq) {
     let none = sum == 0f;
     let base = p.outOffset + b * p.out0 + h * p.out1 + i * p.out2;

@@ -161,11 +161,11 @@ ${bases(['k', 'v'], 'h / p.share')}
 ${findRange('keyRange', 'first')}
 ${declareSums('sums', D)}
   for (var start = range.x; start < range.y; start += ${BLOCK}) {
-${product('s', 'q', 'first', 'k', 'start')}
-${product('dp', 'dOut', 'first', 'v', 'start')}
+${product(a, 's', 'q', 'first', 'k', 'start')}
+${product(a, 'dp', 'dOut', 'first', 'v', 'start')}
 ${gradientOfScores(a, (c) => ['min(first + r, p.Tq - 1)', c])}
 ${shareScores('ds')}
-${addProducts('sums', 'k', 'start', D)}
+${addProducts(a, 'sums', 'k', 'start')}
   }
   if (first + r < p.Tq) {
     let base = p.outQOffset + b * p.outQ0 + h * p.outQ1 + (first + r) * p.outQ2;
@@ -201,13 +201,13 @@ ${declareSums('sumsV', D)}
     let h = kvHead * p.share + member;
   ${bases(['q', 'dOut'], 'h')}
     for (var start = range.x; start < range.y; start += ${BLOCK}) {
-${product('s', 'k', 'first', 'q', 'start')}
-${product('dp', 'v', 'first', 'dOut', 'start')}
+${product(a, 's', 'k', 'first', 'q', 'start')}
+${product(a, 'dp', 'v', 'first', 'dOut', 'start')}
 ${gradientOfScores(a, (c) => [c, 'min(first + r, p.Tk - 1)'])}
 ${shareScores('pr')}
-${addProducts('sumsV', 'dOut', 'start', D)}
+${addProducts(a, 'sumsV', 'dOut', 'start')}
 ${shareScores('ds')}
-${addProducts('sumsK', 'q', 'start', D)}
+${addProducts(a, 'sumsK', 'q', 'start')}
     }
   }
   if (first + r < p.Tk) {

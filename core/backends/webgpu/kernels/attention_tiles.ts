@@ -4,7 +4,15 @@
  * four columns from `4 c8` (c8 = lid % 8) and, of each 32 channels of a result row, the four from `4 c8`.
  */
 import type { CallKernel, CallOperand } from '../../../plan/kernel.ts'
-import { type BufferUse, int, type LowerContext, type ParamWord, slotOf } from '../dispatch.ts'
+import {
+  type BufferUse,
+  bound,
+  int,
+  type LowerContext,
+  type LowerLimits,
+  type ParamWord,
+  slotOf,
+} from '../dispatch.ts'
 import { type Bound, bind, element } from './call.ts'
 
 export const BLOCK = 32
@@ -28,6 +36,7 @@ export interface Sizes {
 export interface AttentionOperands {
   readonly sizes: Sizes
   readonly attrs: CallKernel['attrs']
+  readonly limits: LowerLimits
   readonly tensors: Readonly<Record<string, Bound>>
   readonly params: Readonly<Record<string, ParamWord>>
 }
@@ -55,8 +64,6 @@ export function bindOperands(
   const tensors: Record<string, Bound> = {}
   const params: Record<string, ParamWord> = {
     causal: int(k.attrs.causal ? 1 : 0),
-    block: int(BLOCK),
-    lanes: int(LANES),
     D: int(sizes.D),
     Hq: int(sizes.Hq),
     share: int(sizes.Hq / sizes.Hkv),
@@ -66,9 +73,9 @@ export function bindOperands(
     firstBatch: int(firstBatch),
   }
   for (const [name, o] of Object.entries(operands)) {
-    const bound = bind(name, o, ctx, name.startsWith('out') ? 'read_write' : 'read')
-    tensors[name] = bound
-    params[`${name}Offset`] = int(bound.offset)
+    const tensor = bind(name, o, ctx, name.startsWith('out') ? 'read_write' : 'read')
+    tensors[name] = tensor
+    params[`${name}Offset`] = int(tensor.offset)
     if (name === 'cuSeqlens') params.segments = int(o.shape[0] - 1)
     else
       o.strides.forEach((s, d) => {
@@ -79,7 +86,7 @@ export function bindOperands(
   k.scalars.forEach((s, i) => {
     params[names[i]] = slotOf(s)
   })
-  return { sizes, attrs: k.attrs, tensors, params }
+  return { sizes, attrs: k.attrs, limits: ctx.limits, tensors, params }
 }
 
 export const usesOf = (a: AttentionOperands): BufferUse[] => Object.values(a.tensors).map((t) => t.use)
@@ -97,9 +104,9 @@ export const traitsOf = (a: AttentionOperands): string => {
  */
 function fetchFunction(a: AttentionOperands, name: string, limit: string): string {
   const { D } = a.sizes
-  const bound = a.tensors[name]
+  const tensor = a.tensors[name]
   const part = (i: number) => {
-    const read = element(bound, `(at + ${i})`)
+    const read = element(tensor, `(at + ${i})`)
     return D % 4 === 0 ? read : `select(0f, ${read}, d + ${i} < p.D)`
   }
   // without branches: software adapters compile those slowly
@@ -113,7 +120,7 @@ fn fetch_${name}(t: i32, d: i32) -> vec4f {
 fn fetchTokens_${name}(t: i32, d: i32) -> vec4f {
   let inside = (vec4i(t) + vec4i(0, 1, 2, 3) < vec4i(${limit})) & vec4<bool>(d < p.D);
   let at = vec4i(base_${name}) + select(vec4i(), (vec4i(t) + vec4i(0, 1, 2, 3)) * p.${name}2 + d, inside);
-  return select(vec4f(), vec4f(${[0, 1, 2, 3].map((i) => element(bound, `at[${i}]`)).join(', ')}), inside);
+  return select(vec4f(), vec4f(${[0, 1, 2, 3].map((i) => element(tensor, `at[${i}]`)).join(', ')}), inside);
 }
 `
 }
@@ -199,6 +206,7 @@ export const findRange = (rangeFunction: 'keyRange' | 'queryRange', first: strin
 
 /** Statements that set `target` (vec4f) to this thread's four dot products of row and column tokens. */
 export const product = (
+  a: AttentionOperands,
   target: string,
   row: string,
   rowStart: string,
@@ -210,7 +218,7 @@ export const product = (
 ${[0, 1, 2, 3].map((i) => `      rowTile[r * ${ROW_STRIDE} + c8 * 4 + ${i}] = rowPart[${i}];`).join('\n')}
       columnTile[(lid % ${BLOCK}) * ${TILE_STRIDE} + lid / ${BLOCK}] = fetchTokens_${column}(${columnStart} + lid / ${BLOCK} * 4, d + lid % ${BLOCK});
       workgroupBarrier();
-      for (var i = 0; i < p.block; i++) {
+      for (var i = 0; i < ${bound(BLOCK, a.limits)}; i++) {
         ${target} += rowTile[r * ${ROW_STRIDE} + i] * columnTile[i * ${TILE_STRIDE} + c8];
       }
       workgroupBarrier();
@@ -239,20 +247,20 @@ export const perColumn = (read: (column: string) => string): string =>
 
 /** Adds to `name<chunk>` the products of the row's `scores` with the columns' tokens; `factor` scales what was there. */
 export const addProducts = (
+  a: AttentionOperands,
   name: string,
   column: string,
   columnStart: string,
-  D: number,
   factor?: string,
 ): string =>
-  chunksOf(D)
+  chunksOf(a.sizes.D)
     .map(
       (
         c,
       ) => `    columnTile[r * ${TILE_STRIDE} + c8] = fetch_${column}(${columnStart} + r, ${c * BLOCK} + c8 * 4);
     workgroupBarrier();
     ${factor ? `${name}${c} *= ${factor};` : ''}
-    for (var j = 0; j < p.block; j++) { ${name}${c} += scores[r * ${ROW_STRIDE} + j] * columnTile[j * ${TILE_STRIDE} + c8]; }
+    for (var j = 0; j < ${bound(BLOCK, a.limits)}; j++) { ${name}${c} += scores[r * ${ROW_STRIDE} + j] * columnTile[j * ${TILE_STRIDE} + c8]; }
     workgroupBarrier();`,
     )
     .join('\n')

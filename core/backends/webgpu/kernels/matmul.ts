@@ -5,7 +5,14 @@
  */
 import type { CallKernel, CallOperand } from '../../../plan/kernel.ts'
 import { numel } from '../../../shape.ts'
-import { type Dispatch, int, type LowerContext, type ParamWord } from '../dispatch.ts'
+import {
+  bound,
+  type Dispatch,
+  int,
+  type LowerContext,
+  type LowerLimits,
+  type ParamWord,
+} from '../dispatch.ts'
 import { type Bound, bind, bytesOf, element, output } from './call.ts'
 
 /** Rows up to which the dot-product kernel is used. */
@@ -170,7 +177,7 @@ function dispatchOf(q: Problem, label: string, ctx: LowerContext): Dispatch {
     params,
     buffers,
     groups: batches * Math.ceil(N / tile.n) * Math.ceil(M / tile.m),
-    shader: tileShader(common, tile),
+    shader: tileShader(common, tile, ctx.limits),
   }
 }
 
@@ -198,7 +205,7 @@ ${c.accumulate ? '  v += y[at];' : ''}
   y[at] = v;
 }`
 
-function tileShader(c: Common, tile: { m: number; n: number; rows: number }) {
+function tileShader(c: Common, tile: { m: number; n: number; rows: number }, limits: LowerLimits) {
   const { m, n, rows } = tile
   const threads = (m / rows) * (n / 4)
   // one vec4 of padding keeps threads that walk along k on different banks
@@ -209,35 +216,24 @@ function tileShader(c: Common, tile: { m: number; n: number; rows: number }) {
     const where = alongK
       ? `let k = i % ${TILE_K}; let v = i / ${TILE_K};`
       : `let v = i % ${size / 4}; let k = i / ${size / 4};`
-    return `    for (var i = lid; i < ${count}; i += ${threads}) {
+    return `    for (var i = lid; i < ${bound(count, limits)}; i += ${threads}) {
       ${where}
       ${name}[k * ${stride} + v] = ${fn}(${name}First + v * 4, start + k, ${name === 'tileA' ? 'aBase' : 'bBase'});
     }`
   }
-  const accs = Array.from({ length: rows }, (_, r) => r)
   return {
     workgroupSize: threads,
     declarations: () => `var<workgroup> tileA: array<vec4f, ${TILE_K * aStride}>;
 var<workgroup> tileB: array<vec4f, ${TILE_K * bStride}>;
 fn loadA(row: i32, k: i32, base: i32) -> vec4f {
-  if (k >= p.K) { return vec4f(); }
-  let at = base + row * p.a3 + k * p.a4;
-  var v = vec4f();
-  if (row < p.M) { v.x = a[at]; }
-  if (row + 1 < p.M) { v.y = a[at + p.a3]; }
-  if (row + 2 < p.M) { v.z = a[at + 2 * p.a3]; }
-  if (row + 3 < p.M) { v.w = a[at + 3 * p.a3]; }
-  return v;
+  let inside = (vec4i(row) + vec4i(0, 1, 2, 3) < vec4i(p.M)) & vec4<bool>(k < p.K);
+  let at = vec4i(base) + select(vec4i(), (vec4i(row) + vec4i(0, 1, 2, 3)) * p.a3 + k * p.a4, inside);
+  return select(vec4f(), vec4f(a[at.x], a[at.y], a[at.z], a[at.w]), inside);
 }
 fn loadB(column: i32, k: i32, base: i32) -> vec4f {
-  if (k >= p.K) { return vec4f(); }
-  let at = base + k * p.b_3 + column * p.b_4;
-  var v = vec4f();
-  if (column < p.N) { v.x = ${element(c.b, 'at')}; }
-  if (column + 1 < p.N) { v.y = ${element(c.b, '(at + p.b_4)')}; }
-  if (column + 2 < p.N) { v.z = ${element(c.b, '(at + 2 * p.b_4)')}; }
-  if (column + 3 < p.N) { v.w = ${element(c.b, '(at + 3 * p.b_4)')}; }
-  return v;
+  let inside = (vec4i(column) + vec4i(0, 1, 2, 3) < vec4i(p.N)) & vec4<bool>(k < p.K);
+  let at = vec4i(base) + select(vec4i(), (vec4i(column) + vec4i(0, 1, 2, 3)) * p.b_4 + k * p.b_3, inside);
+  return select(vec4f(), vec4f(${['at.x', 'at.y', 'at.z', 'at.w'].map((at) => element(c.b, at)).join(', ')}), inside);
 }
 ${writeResult(c)}
 `,
@@ -247,31 +243,34 @@ ${writeResult(c)}
 ${batchBases('batch')}
   let tx = lid % ${n / 4};
   let ty = lid / ${n / 4};
-${accs.map((r) => `  var acc${r} = vec4f();`).join('\n')}
+  var sums: array<vec4f, ${rows}>;
   for (var start = 0; start < p.K; start += ${TILE_K}) {
 ${load('tileA', m, aStride, c.aAlongK, 'loadA')}
 ${load('tileB', n, bStride, !c.bAlongN, 'loadB')}
     workgroupBarrier();
-    for (var k = 0; k < ${TILE_K}; k++) {
+    for (var k = 0; k < ${bound(TILE_K, limits)}; k++) {
       let bv = tileB[k * ${bStride} + tx];
-${Array.from({ length: rows / 4 }, (_, v) => `      let av${v} = tileA[k * ${aStride} + ty * ${rows / 4} + ${v}];`).join('\n')}
-${accs.map((r) => `      acc${r} += av${r >> 2}[${r & 3}] * bv;`).join('\n')}
+      for (var v = 0; v < ${bound(rows / 4, limits)}; v++) {
+        let av = tileA[k * ${aStride} + ty * ${rows / 4} + v];
+        sums[v * 4] += av.x * bv;
+        sums[v * 4 + 1] += av.y * bv;
+        sums[v * 4 + 2] += av.z * bv;
+        sums[v * 4 + 3] += av.w * bv;
+      }
     }
     workgroupBarrier();
   }
   let column = tileBFirst + tx * 4;
   let row = tileAFirst + ty * ${rows};
-${accs
-  .map(
-    (r) => `  if (row + ${r} < p.M) {
-    let at = yBase + (row + ${r}) * p.y3 + column * p.y4;
-    if (column < p.N) { writeResult(at, column, acc${r}.x); }
-    if (column + 1 < p.N) { writeResult(at + p.y4, column + 1, acc${r}.y); }
-    if (column + 2 < p.N) { writeResult(at + 2 * p.y4, column + 2, acc${r}.z); }
-    if (column + 3 < p.N) { writeResult(at + 3 * p.y4, column + 3, acc${r}.w); }
+  for (var r = 0; r < ${bound(rows, limits)}; r++) {
+    if (row + r >= p.M) { break; }
+    let at = yBase + (row + r) * p.y3 + column * p.y4;
+    let v = sums[r];
+    if (column < p.N) { writeResult(at, column, v.x); }
+    if (column + 1 < p.N) { writeResult(at + p.y4, column + 1, v.y); }
+    if (column + 2 < p.N) { writeResult(at + 2 * p.y4, column + 2, v.z); }
+    if (column + 3 < p.N) { writeResult(at + 3 * p.y4, column + 3, v.w); }
   }`,
-  )
-  .join('\n')}`,
   }
 }
 
