@@ -115,9 +115,6 @@ async function tellStory(): Promise<void> {
   process.stdout.write(`${prompt}`)
   await model.generate([tokenizer.encode(prompt)], {
     maxNewTokens: 80,
-    doSample: true,
-    temperature: 0.8,
-    topK: 40,
     streamer: new TextStreamer(tokenizer, { skipPrompt: true }),
   })
   say()

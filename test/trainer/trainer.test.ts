@@ -1,11 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { setDefaultDevice } from '../../core/index.ts'
+import { manualSeed, setDefaultDevice } from '../../core/index.ts'
+import { GPT2Config, GPT2LMHeadModel } from '../../transformers/models/gpt2.ts'
 import type { TrainingArguments } from '../../transformers/trainer/arguments.ts'
+import { decayGroups } from '../../transformers/trainer/groups.ts'
 import { Trainer, type TrainingProgress } from '../../transformers/trainer/trainer.ts'
 import { LABELS, sentences, tinyClassifier, tinyTokenizer } from '../helpers/tiny-models.ts'
 
 beforeAll(async () => {
-  await setDefaultDevice('reference')
+  await setDefaultDevice('cpu', { threads: 1 })
 })
 
 const TEXTS = sentences(16)
@@ -116,5 +118,78 @@ describe('Trainer', () => {
     await expect(trainer.train([{ text: 'a film', label: 'odd' }])).rejects.toThrow(
       'none of negative, positive',
     )
+  })
+})
+
+describe('Trainer of a language model', () => {
+  const BLOCKS = [
+    {
+      text: sentences(60)
+        .map(({ text }) => text)
+        .join(' '),
+    },
+  ]
+
+  const NO_DROPOUT = { embd_pdrop: 0, attn_pdrop: 0, resid_pdrop: 0 }
+
+  async function trainedWriter(args: TrainingArguments) {
+    manualSeed(6)
+    const model = new GPT2LMHeadModel(
+      new GPT2Config({
+        vocab_size: 22,
+        n_positions: 32,
+        n_embd: 16,
+        n_layer: 1,
+        n_head: 2,
+        initializer_range: 0.2,
+        ...NO_DROPOUT,
+      }),
+    )
+    const trainer = new Trainer({
+      model,
+      tokenizer: await tinyTokenizer(),
+      task: 'causal-lm',
+      args: { maxSteps: 3, lr: 1e-2, maxLength: 12, ...args },
+    })
+    return { trainer, result: await trainer.train(BLOCKS) }
+  }
+
+  it('weighs every predicted token alike, however they are spread over batches', async () => {
+    // the last block is shorter than the others, so a mean of means would differ
+    const whole = await trainedWriter({ batchSize: 40 })
+    const parts = await trainedWriter({ batchSize: 3, accumulate: 14 })
+    const padded = await trainedWriter({ batchSize: 40, packing: false })
+    for (const [i, loss] of whole.result.losses.entries()) {
+      expect(parts.result.losses[i]).toBeCloseTo(loss, 4)
+      expect(padded.result.losses[i]).toBeCloseTo(loss, 4)
+    }
+    expect(parts.result.steps).toBe(3)
+    expect(padded.result.paddingRatio).toBeGreaterThan(0)
+  })
+
+  it('measures loss, perplexity and bits per byte on text', async () => {
+    const { trainer } = await trainedWriter({ maxSteps: 30, batchSize: 8 })
+    const { loss, perplexity, bitsPerByte } = await trainer.evaluate(BLOCKS)
+    expect(loss).toBeLessThan(Math.log(22))
+    expect(perplexity).toBeCloseTo(Math.exp(loss), 6)
+    const tokens = BLOCKS[0].text.split(' ').length
+    expect(bitsPerByte).toBeCloseTo((loss / Math.LN2) * (tokens / BLOCKS[0].text.length), 6)
+  })
+})
+
+describe('decayGroups', () => {
+  it('decays matrices and embeddings, not biases and norms, and leaves frozen weights out', () => {
+    const model = tinyClassifier(1, LABELS)
+    model.bert.embeddings.requiresGrad_(false)
+    const names = new Map([...model.namedParameters()].map(([name, p]) => [p, name]))
+    const [decayed, kept] = decayGroups(model, 0.01).map(({ params }) => params.map((p) => names.get(p)!))
+    expect(decayed).toContain('bert.encoder.layer.0.attention.self.query.weight')
+    expect(decayed).toContain('classifier.weight')
+    expect(decayed.every((name) => name.endsWith('.weight') && !name.includes('LayerNorm'))).toBe(true)
+    expect(kept).toContain('bert.encoder.layer.1.output.LayerNorm.weight')
+    expect(kept).toContain('classifier.bias')
+    expect(kept.every((name) => name.endsWith('bias') || name.includes('LayerNorm'))).toBe(true)
+    const frozen = [...model.bert.embeddings.parameters()].length
+    expect(decayed.length + kept.length).toBe(names.size - frozen)
   })
 })
