@@ -1,0 +1,4 @@
+import { loopCases } from '../../helpers/kernels.ts'
+import { describeCases } from './compare.ts'
+
+await describeCases('webgpu loops', loopCases())
