@@ -12,6 +12,11 @@ export interface DistillOptions {
   texts: readonly ArrayLike<number>[]
   /** The teacher's number of each of the student's pieces. */
   teacherIds: readonly number[]
+  /**
+   * `layers`: the states behind all layers, each of the student's standing for as many of the teacher's as there are to one of
+   * its own. `embedding`: the last states, and their mean over each text.
+   */
+  objective: 'layers' | 'embedding'
   tokensPerStep: number
   lr: number
   warmupRatio: number
@@ -27,10 +32,9 @@ export interface DistillResult {
 }
 
 /**
- * One pass over the texts, packed. Each layer of the student stands for as many of the teacher's as there are to one of its own;
- * the loss is the mean over the student's layers of |s - t|^2 / |t|^2, with the states s and t behind those layers, so 1 is what
- * a student that gives zeros has. Embeddings are the teacher's and stay as they are: a short training would only disturb those
- * of rare pieces.
+ * One pass over the texts, packed. The loss is the mean of |s - t|^2 / |t|^2 over the pairs that the objective compares, so 1 is
+ * what a student that gives zeros has. Embeddings of pieces are the teacher's and stay as they are: a short training would only
+ * disturb those of rare ones.
  */
 export async function distill(options: DistillOptions): Promise<DistillResult> {
   const { teacher, student, texts, tokensPerStep } = options
@@ -59,7 +63,11 @@ export async function distill(options: DistillOptions): Promise<DistillResult> {
         cuSeqlens,
       ),
     )
-    const loss = difference(statesOf(student, inputIds, cuSeqlens), wanted)
+    const given = statesOf(student, inputIds, cuSeqlens)
+    const loss =
+      options.objective === 'layers'
+        ? layerDifference(given, wanted)
+        : embeddingDifference(given.at(-1)!, wanted.at(-1)!, cuSeqlens)
     loss.backward()
     clipGradNorm_(trained, 1)
     await optimizer.step()
@@ -80,13 +88,27 @@ function statesOf(model: BertModel, ids: Int32Array, cuSeqlens: Int32Array): rea
   return hiddenStates.slice(1) // the first are the embeddings
 }
 
-function difference(student: readonly Tensor[], teacher: readonly Tensor[]): Tensor {
+/** |s - t|^2 / |t|^2. */
+const relative = (given: Tensor, wanted: Tensor): Tensor =>
+  F.mseLoss(given, wanted).div(wanted.square().mean())
+
+function layerDifference(student: readonly Tensor[], teacher: readonly Tensor[]): Tensor {
   const ratio = teacher.length / student.length
-  const parts = student.map((states, i) => {
-    const wanted = teacher[(i + 1) * ratio - 1]
-    return F.mseLoss(states, wanted).div(wanted.square().mean())
-  })
+  const parts = student.map((states, i) => relative(states, teacher[(i + 1) * ratio - 1]))
   return parts.reduce((sum, part) => sum.add(part)).div(parts.length)
+}
+
+function embeddingDifference(student: Tensor, teacher: Tensor, cuSeqlens: Int32Array): Tensor {
+  const tokens = student.shape[1]
+  const texts = cuSeqlens.length - 1
+  const shares = new Float32Array(texts * tokens)
+  for (let i = 0; i < texts; i++) {
+    const [begin, end] = [cuSeqlens[i], cuSeqlens[i + 1]]
+    shares.fill(1 / (end - begin), i * tokens + begin, i * tokens + end)
+  }
+  const means = tensor(shares, [texts, tokens]) // [S, T], times [T, H] gives [S, H]
+  const pooled = relative(means.matmul(student.squeeze(0)), means.matmul(teacher.squeeze(0)))
+  return relative(student, teacher).add(pooled).div(2)
 }
 
 /** Means of the last hidden states of each text: what all-MiniLM calls the embedding, before it is normalised. */

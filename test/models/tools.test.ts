@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { longestCopies } from '../../models/copies.ts'
 import { addresses, chapters, split } from '../../models/corpus.ts'
-import { chooseIds, cutTokenizer, type WordPieceJson } from '../../models/encoder-cut.ts'
+import { chooseIds, cutTokenizer, piecesOf, type WordPieceJson } from '../../models/encoder-cut.ts'
 import { mailTexts } from '../../models/encoder-texts.ts'
 
 describe('longestCopies', () => {
@@ -70,6 +70,13 @@ describe('chooseIds', () => {
     const counts = new Int32Array(10)
     counts[8] = 20
     expect(chooseIds(JSON_OF_TOKENIZER, counts, 7)).toEqual([0, 2, 3, 4, 5, 6, 8])
+  })
+})
+
+describe('piecesOf', () => {
+  it('goes by ids, numbers among the pieces or not', () => {
+    const json = { ...JSON_OF_TOKENIZER, model: { vocab: { the: 0, '7': 1, of: 2 } } }
+    expect(piecesOf(json)).toEqual(['the', '7', 'of'])
   })
 })
 
