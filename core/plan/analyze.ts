@@ -125,21 +125,25 @@ export function analyze(graph: PendingGraph, forced: ReadonlySet<Value>): Analys
   return { stored, owners, users }
 }
 
-/** The ids of the last kernels that read a value, directly or through what is folded into them. */
+/**
+ * The last kernel that reads a value, directly or through what is folded into it: `at` is the kernel's id, `node` the node
+ * that takes the value itself.
+ */
 export function lastRead(value: Value, analysis: Analysis): { node: Node; at: number } | null {
   let last: { node: Node; at: number } | null = null
   const consider = (node: Node, at: number) => {
     if (!last || at > last.at) last = { node, at }
   }
-  const visit = (v: Value) => {
+  const visit = (v: Value, reader: Node | null) => {
     for (const user of analysis.users.get(v) ?? []) {
       const kind = user.op.kind
-      if (kind === 'view' && !analysis.stored.has(user.outputs[0])) visit(user.outputs[0])
+      const direct = reader ?? user
+      if (kind === 'view' && !analysis.stored.has(user.outputs[0])) visit(user.outputs[0], direct)
       else if (kind === 'map' && !analysis.stored.has(user.outputs[0]))
-        for (const owner of analysis.owners.get(user.outputs[0]) ?? []) consider(user, owner.id)
-      else consider(user, user.id)
+        for (const owner of analysis.owners.get(user.outputs[0]) ?? []) consider(direct, owner.id)
+      else consider(direct, user.id)
     }
   }
-  visit(value)
+  visit(value, null)
   return last
 }

@@ -221,7 +221,11 @@ class Lowering implements LoopContext {
         const { base, view } = throughViews(node.inputs[0], () => false)
         const producer = base.storage ? null : base.node
         const isTaken = this.targets.has(base) || this.graph.externalOf.has(base)
-        if (node.attrs.dim !== undefined || !producer || !view || !isContiguous(view) || isTaken) continue
+        if (node.attrs.dim !== undefined || !producer || !view || isTaken) continue
+        // a slice of the result is contiguous as well, but the kernel writes all of it
+        if (!isContiguous(view) || numel(base.shape) !== numel(node.state!.shape)) continue
+        // the kernel runs before this assign: an assign in between would then be the later write
+        if (i > 0 && assigns[i - 1].id > producer.id) continue
         const ownKernel =
           producer.op.kind === 'call' || (producer.op.kind !== 'assign' && this.analysis.stored.has(base))
         if (!ownKernel || base.dtype !== node.state!.dtype) continue
@@ -233,10 +237,11 @@ class Lowering implements LoopContext {
       }
   }
 
-  /** The values that an assign makes unreadable. */
+  /** The values that an assign makes unreadable: earlier versions, and what was computed straight into the State. */
   private previousVersions(node: Node): Value[] {
     const earlier = this.assigns.get(node.state!)!.filter((a) => a.id < node.id)
-    return [...(this.versions.get(node.state!) ?? []), ...earlier.map((a) => a.outputs[0])]
+    const direct = [...this.targets].filter(([, target]) => earlier.includes(target)).map(([base]) => base)
+    return [...(this.versions.get(node.state!) ?? []), ...earlier.map((a) => a.outputs[0]), ...direct]
   }
 
   private emitAssign(node: Node): void {

@@ -47,6 +47,58 @@ describe('State', () => {
     expect(await read(b)).toEqual([1, 2])
   })
 
+  it('is folded into later kernels as it was when a result or a view was taken', async () => {
+    const w = parameter([1, 2, 3, 4])
+    const [doubled, view] = [w.mul(2), w.reshape([2, 2]).t()]
+    T.noGrad(() => w.add_(1))
+    expect(await read(doubled.add(w).add(view.mul(100).reshape([4])))).toEqual([104, 307, 210, 413])
+  })
+
+  describe('given the product of matrices', () => {
+    const zeros = (shape: number[]) => {
+      const state = new T.State(shape, 'float32', 's')
+      state.write(new Float32Array(shape[0] * shape[1]))
+      return new T.StateTensor(state)
+    }
+    const product = (...rows: number[][]) =>
+      T.tensor(rows).matmul(
+        T.tensor([
+          [1, 0],
+          [0, 1],
+        ]),
+      )
+
+    it('holds the last of several writes, whatever was computed first', async () => {
+      const [s, late] = [zeros([2, 2]), product([1, 2], [3, 4])]
+      s.copy_(T.full([2, 2], 9))
+      s.copy_(late)
+      expect(await read(s)).toEqual([1, 2, 3, 4])
+      const again = product([5, 6], [7, 8])
+      assignSlice(s.state, T.full([1, 2], 9), 0, 1)
+      s.copy_(again)
+      expect(await read(s)).toEqual([5, 6, 7, 8])
+    })
+
+    it('leaves the product to those who read it after the next one was made', async () => {
+      const [s, first] = [zeros([2, 2]), product([1, 2], [3, 4])]
+      s.copy_(first)
+      const second = product([5, 6], [7, 8])
+      const y = first.matmul(product([1, 0], [0, 1]))
+      s.copy_(second)
+      await T.evaluate(y)
+      expect(await read(y)).toEqual([1, 2, 3, 4])
+      expect(await read(s)).toEqual([5, 6, 7, 8])
+    })
+
+    it('takes a slice of it only', async () => {
+      const s = zeros([1, 2])
+      s.copy_(product([1, 2], [3, 4]).narrow(0, 0, 1))
+      expect(await read(s)).toEqual([1, 2])
+      s.copy_(product([1, 2], [3, 4]).narrow(0, 1, 1))
+      expect(await read(s)).toEqual([3, 4])
+    })
+  })
+
   it('names itself when an overwritten version is read', async () => {
     const w = parameter([1, 2], 'encoder.weight')
     const y = w.mul(2)
