@@ -5,6 +5,9 @@ import { createWebGpuBackend, type WebGpuBackend } from '../../../core/backends/
 import { compareBackends, type KernelCase } from '../../helpers/kernels.ts'
 import { webgpuAvailable } from '../../helpers/webgpu.ts'
 
+/** Milliseconds: a software adapter on a busy machine compiles attention for a minute. */
+const COMPILE_LIMIT = 300_000
+
 /** In another order of additions and multiplications than the reference's. */
 const toleranceOf = (c: KernelCase) => Math.max(c.tolerance, c.name === 'prod f32 of many' ? 2e-4 : 2e-5)
 
@@ -22,8 +25,10 @@ export async function describeCases(
     })
     afterAll(() => backend?.shutdown())
 
-    it.each(cases.map((c) => [c.name, c] as const))('%s', (_, c) =>
-      compareBackends(c, reference, backend, toleranceOf(c)),
+    it.each(cases.map((c) => [c.name, c] as const))(
+      '%s',
+      (_, c) => compareBackends(c, reference, backend, toleranceOf(c)),
+      COMPILE_LIMIT,
     )
   })
 }
