@@ -21,6 +21,8 @@ const INFO: Record<DType, DTypeInfo> = {
   bfloat16: { deviceBytes: 2, isFloat: true, isStorageOnly: true, hostArray: Uint16Array },
 }
 
+export const isDType = (name: string): name is DType => Object.hasOwn(INFO, name)
+
 export const dtypeInfo = (dtype: DType): DTypeInfo => INFO[dtype]
 
 export const isFloat = (dtype: DType): boolean => INFO[dtype].isFloat

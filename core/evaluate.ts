@@ -4,10 +4,11 @@ import type { Backend, Binding, DeviceBuffer, DeviceName } from './backend.ts'
 import { debug, debugLevel } from './debug.ts'
 import { backendFor, backendNow, defaultBackend, defaultBackendNow, onShutdown } from './device.ts'
 import { dtypeInfo, type TypedArray } from './dtype.ts'
-import { deviceOf, type Node, type Storage, takeRequestedRoots, type Value } from './graph.ts'
+import { deviceOf, type Node, requestRoot, type Storage, takeRequestedRoots, type Value } from './graph.ts'
 import { effectsDone, pendingEffects } from './ops/effects.ts'
 import { clearPlans, planFor } from './plan/cache.ts'
 import { type PendingGraph, pendingGraph } from './plan/graph-key.ts'
+import { lower } from './plan/lower.ts'
 import { rootBytes, trackRoot } from './roots.ts'
 import { numel } from './shape.ts'
 import { toDeviceLayout } from './state.ts'
@@ -43,11 +44,22 @@ function prepareJob(values: readonly Value[], backend: Backend): Job | null {
   const effects = pendingEffects().filter(
     (n) => (n.state!.device ?? n.device ?? backend.name) === backend.name,
   )
-  const requested = takeRequestedRoots().filter((v) => (deviceOf(v) ?? backend.name) === backend.name)
+  const requested: Value[] = []
+  for (const v of takeRequestedRoots())
+    if ((deviceOf(v) ?? backend.name) === backend.name) requested.push(v)
+    else requestRoot(v)
   const wanted = [...new Set([...values, ...requested])].filter((v) => !v.storage)
   if (wanted.length === 0 && effects.length === 0) return null
-  const graph = pendingGraph(wanted, effects, backend.name)
-  const planned = planFor(graph, backend)
+  let graph: PendingGraph
+  let planned: ReturnType<typeof planFor>
+  try {
+    graph = pendingGraph(wanted, effects, backend.name)
+    checkDevices(graph, backend)
+    planned = planFor(graph, backend)
+  } catch (e) {
+    dropImpossible(effects, backend)
+    throw e
+  }
   const rootBuffers: DeviceBuffer[] = []
   const transient: DeviceBuffer[] = []
   // bound when the job runs: until then earlier jobs may still need a State's old contents
@@ -66,6 +78,30 @@ function prepareJob(values: readonly Value[], backend: Backend): Job | null {
     })
   for (const v of graph.roots) rootBuffers.push(backend.allocate(Math.max(4, deviceBytes(v))))
   return { graph, backend, rootBuffers, transient, bindings, planned }
+}
+
+/** Host data goes anywhere; what is in a device's memory is read there only. */
+function checkDevices(graph: PendingGraph, backend: Backend): void {
+  for (const e of graph.externals) {
+    const storage = e.kind === 'leaf' ? e.value.storage : null
+    if (storage?.kind === 'device' && storage.backend !== backend)
+      throw new Error(
+        `[evaluate] a tensor of shape [${e.kind === 'leaf' ? e.value.shape : ''}] is on ${storage.backend.name} and is used on ${backend.name}: move it with await x.to('${backend.name}')`,
+      )
+  }
+}
+
+/** Forgets writes that can never run, such as one of an overwritten version: they would fail every later evaluation. */
+function dropImpossible(effects: readonly Node[], backend: Backend): void {
+  const impossible = effects.filter((effect) => {
+    try {
+      lower(pendingGraph([], [effect], backend.name))
+      return false
+    } catch {
+      return true
+    }
+  })
+  effectsDone(new Set(impossible))
 }
 
 const deviceBytes = (v: Value): number => numel(v.shape) * dtypeInfo(v.dtype).deviceBytes
@@ -87,7 +123,7 @@ function finishJob(job: Job): void {
   }
   effectsDone(done)
   releaseDifferentiated()
-  for (const v of graph.roots) if (!v.requiresGrad) v.node = null
+  for (const v of graph.roots) if (!v.requiresGrad || !v.node?.op.grad) v.node = null
   for (const n of done) n.outputs[0].node = null
 }
 
@@ -107,8 +143,14 @@ function release(job: Job): void {
 
 function runNow(job: Job): void {
   const start = performance.now()
-  job.planned.executable.runSync!(job.bindings(), job.graph.scalars)
-  release(job)
+  try {
+    job.planned.executable.runSync!(job.bindings(), job.graph.scalars)
+  } catch (e) {
+    for (const b of job.rootBuffers) job.backend.free(b)
+    throw e
+  } finally {
+    release(job)
+  }
   finishJob(job)
   for (const v of job.graph.roots) moveToHost(v)
   report(job, performance.now() - start)
@@ -147,8 +189,11 @@ async function runQueued(job: Job): Promise<void> {
   finishJob(job)
   const mine = (async () => {
     await before
-    await job.planned.executable.run(job.bindings(), job.graph.scalars)
-    release(job)
+    try {
+      await job.planned.executable.run(job.bindings(), job.graph.scalars)
+    } finally {
+      release(job)
+    }
     report(job, performance.now() - start)
   })()
   queue = mine
@@ -173,10 +218,7 @@ export async function evaluate(...tensors: Tensor[]): Promise<void> {
   const values = tensors.map((t) => t.value)
   const bound = deviceOfWork(values, pendingEffects())
   const backend = bound ? (backendNow(bound) ?? (await backendFor(bound))) : await defaultBackend()
-  const job = prepareJob(
-    tensors.map((t) => t.value),
-    backend,
-  )
+  const job = prepareJob(values, backend)
   if (!job) return
   if (backend.synchronous) {
     runNow(job)
@@ -187,7 +229,8 @@ export async function evaluate(...tensors: Tensor[]): Promise<void> {
 /** The same on the spot; throws where the device cannot be waited for. */
 export function evaluateSync(...tensors: Tensor[]): void {
   const values = tensors.map((t) => t.value)
-  if (values.every((v) => v.storage)) return
+  if (values.length > 0 && values.every((v) => v.storage)) return
+  if (values.length === 0 && pendingEffects().length === 0) return
   const bound = deviceOfWork(values, pendingEffects())
   const backend = bound ? backendNow(bound) : defaultBackendNow()
   if (!backend?.synchronous)
@@ -200,17 +243,18 @@ export function evaluateSync(...tensors: Tensor[]): void {
 
 /** A copy of the elements in host layout. */
 export async function readValue(t: Tensor): Promise<TypedArray> {
-  if (!t.value.storage) await evaluate(t)
-  const storage = t.value.storage!
+  // the handle may be rebound while this waits: what is read is what it stood for when it was asked
+  const value = t.value
+  if (!value.storage) await evaluate(t)
+  const storage = value.storage!
   if (storage.kind === 'host') return storage.data.slice()
-  const source = locate(t.value, storage)
-  const out = hostArray(t.value, source.backend)
+  const source = locate(value, storage)
+  const out = hostArray(value, source.backend)
   await queue
   await source.backend.download(source.buffer, source.offset, out.raw)
   const data = out.finish()
   // what was read once is likely to be small and read again: it need not stay on the device
-  if (storage.kind === 'device' && deviceBytes(t.value) <= HOST_ROOT_BYTES)
-    replaceStorage(t.value, data.slice())
+  if (storage.kind === 'device' && deviceBytes(value) <= HOST_ROOT_BYTES) replaceStorage(value, data.slice())
   return data
 }
 

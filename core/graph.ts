@@ -41,6 +41,8 @@ export class Value {
   keep = false
   /** True for an evaluated result whose graph was let go because its gradient was taken. */
   released = false
+  /** The leaf that this one replaced when an in-place method changed it: where its gradient is kept. */
+  firstLeaf: Value | null = null
   /** Gradient hooks, in order of registration. */
   hooks: ((grad: unknown) => unknown)[] | null = null
 

@@ -143,6 +143,45 @@ describe('State', () => {
   })
 })
 
+describe('leaves without a State', () => {
+  it('are trained by in-place changes under noGrad', async () => {
+    const w = T.tensor([1, 2], { requiresGrad: true })
+    for (let i = 0; i < 3; i++) {
+      const loss = w.square().sum()
+      loss.backward()
+      T.noGrad(() => w.sub_(w.grad!.mul(0.25)))
+      w.grad = null
+      await loss.item()
+      expect(w.requiresGrad).toBe(true)
+      expect(w.value.node).toBe(null)
+    }
+    expect(await read(w)).toEqual([0.125, 0.25])
+  })
+
+  it('keep their gradient, and change under noGrad only', async () => {
+    const w = T.tensor([1], { requiresGrad: true })
+    w.mul(5).sum().backward()
+    T.noGrad(() => w.fill_(7))
+    expect(await read(w.grad!)).toEqual([5])
+    expect(() => w.add_(1)).toThrow(/leaf requires a gradient.*noGrad/)
+  })
+})
+
+describe('to', () => {
+  it('casts to a dtype and moves to a device', async () => {
+    const x = T.tensor([1.5, -2.5])
+    expect(x.to('int32').dtype).toBe('int32')
+    expect(await read(x.to('int32'))).toEqual([1, -2])
+    const moved = await x.to('reference')
+    expect(moved.device).toBe('reference')
+    const flags = await T.tensor([true, false]).to('reference')
+    expect(await flags.tolist()).toEqual([true, false])
+    expect(await read(moved.mul(2))).toEqual([3, -5])
+    const far = await x.to('cpu')
+    expect(() => far.add(moved)).toThrow(/on cpu and on reference.*to\('cpu'\)/)
+  })
+})
+
 describe('gradients', () => {
   it('add up until zeroGrad', async () => {
     const w = parameter([1, 2])
@@ -200,6 +239,28 @@ describe('gradients', () => {
     expect(() => loss.backward()).toThrow(/retainGraph/)
     expect(() => T.tensor([1]).sum().backward()).toThrow(/does not depend on anything/)
     expect(() => w.mul(2).expand([2, 1]).backward()).toThrow(/one element/)
+  })
+})
+
+describe('an evaluation that fails', () => {
+  it('leaves the next one alone', async () => {
+    const w = parameter([1, 2])
+    const stale = w.mul(2)
+    T.noGrad(() => w.add_(1))
+    await T.evaluate()
+    const other = parameter([0, 0], 'other')
+    T.noGrad(() => other.copy_(stale))
+    await expect(other.data()).rejects.toThrow(/overwritten/)
+    expect(await read(T.tensor([1]).add(2))).toEqual([3])
+    expect(await read(w)).toEqual([2, 3])
+  })
+
+  it('runs effects without anything to read, on the spot', () => {
+    const w = parameter([1])
+    T.noGrad(() => w.add_(1))
+    T.evaluateSync()
+    expect(w.value.storage).not.toBe(null)
+    expect(w.itemSync()).toBe(2)
   })
 })
 
