@@ -1,8 +1,10 @@
 /**
  * Makes `models/encoder` from all-MiniLM-L6-v2: layers 0, 2 and 4, a vocabulary of 16,000 pieces, then distilled on mails and
- * prose until it gives nearly the same states again.
+ * prose. The folder holds one round of distillation, `layers`; `embedding` is the other that there is.
  *
- *     node models/make-encoder.ts FOLDER_OF_ALL_MINILM [--output DIR] [--tokens N]
+ *     node models/make-encoder.ts FOLDER_OF_ALL_MINILM [--output DIR] [--tokens N] [--rounds layers,embedding]
+ *
+ * A new folder begins anew; one that has a `training.json` is gone on with, after the rounds that are written there.
  */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,9 +25,7 @@ const PIECES = 16_000
 const LAYERS = [0, 2, 4]
 const MAX_LENGTH = 128
 const SEED = 7
-/** One round of distillation for each. */
-const OBJECTIVES: readonly DistillOptions['objective'][] = ['layers', 'embedding']
-/** What was done so far: a run that is cut off goes on after the last round that it finished. */
+/** The rounds that were done. */
 const HISTORY = 'training.json'
 /** Texts of each kind on which student and teacher are compared. */
 const COMPARED = 100
@@ -35,10 +35,15 @@ const { values: args, positionals } = parseArgs({
   options: {
     output: { type: 'string', default: new URL('./encoder', import.meta.url).pathname },
     tokens: { type: 'string', default: '280000' },
+    rounds: { type: 'string', default: 'layers' },
   },
 })
 const [source] = positionals
 const tokens = Number(args.tokens)
+const objectives = args.rounds.split(',').map((name): DistillOptions['objective'] => {
+  if (name === 'layers' || name === 'embedding') return name
+  throw new Error(`--rounds takes layers and embedding, not "${name}"`)
+})
 if (!source) throw new Error('usage: node models/make-encoder.ts FOLDER_OF_ALL_MINILM')
 
 await setDefaultDevice('cpu')
@@ -61,7 +66,7 @@ for (const texts of compared) targets.push(await embed(teacher, encode(teacherTo
 history.before ??= await cosines(student)
 console.error('cosine to the teacher before', history.before)
 
-for (const [i, objective] of OBJECTIVES.entries()) {
+for (const [i, objective] of objectives.entries()) {
   if (i < history.rounds.length) continue
   const texts = mixed(mails.train, prose.train, SEED + i)
   const { losses, ...round } = await distill({
