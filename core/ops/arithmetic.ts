@@ -39,6 +39,19 @@ export const neg: (x: Tensor) => Tensor = unary('neg', {
   grad: ({ dy }) => [neg(dy)],
 })
 
+const power: Binary = binary('pow', {
+  result: 'promote',
+  expr: (a, b) => (a.type === 'i32' ? a.toF32().pow(b.toF32()).round().toI32() : a.pow(b)),
+  grad: ({ dy, inputs: [a, b], outputs: [y], needs }) => [
+    // x^0 is constant, also where x^-1 is not finite; 0^y likewise
+    needs[0] ? mul(dy, mul(b, power(a, sub(b, 1)))).where(b.ne(0), 0) : null,
+    needs[1] ? mul(dy, mul(y, a.log())).where(a.ne(0).logicalOr(b.lt(0)), 0) : null,
+  ],
+})
+
+/** a to the power of b. Whole numbers are computed in float32, which is exact up to 2^24. */
+export const pow: Binary = (a, b) => (b === 2 && typeof a !== 'number' ? mul(a, a) : power(a, b))
+
 declare module '../tensor.ts' {
   interface Tensor {
     /** Sum with a tensor or a number, elementwise with broadcasting. */
@@ -48,6 +61,8 @@ declare module '../tensor.ts' {
     /** True division: integers give float32. */
     div(other: Tensor | number): Tensor
     neg(): Tensor
+    /** This tensor to a power: a number or a tensor. */
+    pow(exponent: Tensor | number): Tensor
   }
 }
 method('add', add)
@@ -55,3 +70,4 @@ method('sub', sub)
 method('mul', mul)
 method('div', div)
 method('neg', neg)
+method('pow', pow)

@@ -1,11 +1,12 @@
 /** Reading and adding at positions that other tensors hold. */
+import { computeDType } from '../dtype.ts'
 import type { CallOp } from '../op.ts'
 import { formatShape, normalizeDim, type Shape } from '../shape.ts'
 import { apply, record, Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { positionsAlong } from './create.ts'
 import { method } from './define.ts'
-import { permute, reshape, select, slice, unsqueeze } from './views.ts'
+import { expand, permute, reshape, select, slice, unsqueeze } from './views.ts'
 
 const gatherRowsOp: CallOp = {
   kind: 'call',
@@ -63,7 +64,12 @@ export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
   if (index.ndim !== 1)
     throw new RangeError(`[indexSelect] index must have one dimension, not shape ${formatShape(index.shape)}`)
   checkIds('indexSelect', index, x.shape[d])
-  if (x.dtype !== 'float32') return cast(indexSelect(cast(x, 'float32'), dim, index), x.dtype)
+  if (x.dtype === 'bool') return cast(indexSelect(cast(x, 'int32'), dim, index), 'bool')
+  if (x.dtype === 'int32') {
+    // rows are taken as floats, which are exact up to 2^24 only
+    const along = x.shape.map((_, i) => (i === d ? index.shape[0] : 1))
+    return gather(x, d, expand(reshape(cast(index, 'int32'), along), x.shape.with(d, index.shape[0])))
+  }
   const front = [d, ...x.shape.map((_, i) => i).filter((i) => i !== d)]
   const rows = permute(x, front)
   const taken = embedding(index, reshape(rows, rows.shape))
@@ -108,7 +114,10 @@ export function gather(x: Tensor, dim: number, index: Tensor): Tensor {
   )
 }
 
-const pick = (x: Tensor, index: Tensor): Tensor => apply(gatherOp, [x, index], index.shape, x.dtype)
+function pick(x: Tensor, index: Tensor): Tensor {
+  if (x.dtype === 'bool') return cast(pick(cast(x, 'int32'), index), 'bool')
+  return apply(gatherOp, [cast(x, computeDType(x.dtype)), index], index.shape, computeDType(x.dtype))
+}
 
 const argmaxOp: CallOp = { kind: 'call', name: 'argmax', call: 'argmax', scalarTypes: () => [] }
 
@@ -123,7 +132,7 @@ export function argmax(x: Tensor, dim?: number, options: { keepdim?: boolean } =
   return reshape(new Tensor(node.outputs[0]), options.keepdim ? x.shape.with(d, 1) : x.shape.toSpliced(d, 1))
 }
 export const argmin = (x: Tensor, dim?: number, options?: { keepdim?: boolean }): Tensor =>
-  argmax(x.neg(), dim, options)
+  argmax(cast(x, 'float32').neg(), dim, options)
 
 /** 1 at the position that each id names, 0 elsewhere: ids int32 [...] -> int32 [..., numClasses]. */
 export const oneHot = (ids: Tensor, numClasses: number): Tensor =>
@@ -139,6 +148,11 @@ export type Index = number | readonly (number | undefined)[] | null | Tensor
  * dimension, an int32 tensor with one dimension takes those positions. Missing trailing entries are all.
  */
 export function at(x: Tensor, ...index: Index[]): Tensor {
+  const tensors = index.filter((entry) => entry instanceof Tensor)
+  if (tensors.length > 1)
+    throw new RangeError(
+      '[at] more than one tensor of positions: flatten the dimensions and index once, or use gather()',
+    )
   let out = x
   let d = 0
   for (const entry of index) {

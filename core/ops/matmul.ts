@@ -69,13 +69,16 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return reshape(out, shape)
 }
 
+/** [..., K] as [rows, K]. */
+const asRows = (x: Tensor): Tensor =>
+  reshape(x, [x.shape.slice(0, -1).reduce((p, s) => p * s, 1), x.shape.at(-1)!])
+
 const widened = (x: Tensor): Tensor => (x.dtype === 'float32' ? x : cast(x, 'float32'))
 
 function batched(a: Tensor, right: Tensor): Tensor {
   const b = right.dtype === 'float16' || right.dtype === 'bfloat16' ? right : widened(right)
   // rows of all batches meet one matrix: a single tall product
-  if (b.ndim === 2)
-    return reshape(product(reshape(a, [-1, a.shape.at(-1)!]), b), [...a.shape.slice(0, -1), b.shape[1]])
+  if (b.ndim === 2) return reshape(product(asRows(a), b), [...a.shape.slice(0, -1), b.shape[1]])
   const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2))
   const x = expand(a, [...batch, ...a.shape.slice(-2)])
   const y = expand(b, [...batch, ...b.shape.slice(-2)])
@@ -99,7 +102,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
 
 /** x W + b with W [in, out]: GPT-2's Conv1D. Gives [..., out]. */
 export function affine(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
-  const rows = reshape(widened(x), [-1, x.shape.at(-1)!])
+  const rows = asRows(widened(x))
   return reshape(product(rows, weight, bias ?? undefined), [...x.shape.slice(0, -1), weight.shape[1]])
 }
 

@@ -17,9 +17,12 @@ const softmaxOp: CallOp = {
   },
 }
 
-function overLast(x: Tensor, dim: number, log: boolean): Tensor {
+/** The dimension, or options that hold it. */
+type Dim = number | { dim: number }
+
+function overLast(x: Tensor, dim: Dim, log: boolean): Tensor {
   const name = log ? 'logSoftmax' : 'softmax'
-  const d = normalizeDim(dim, x.ndim, name)
+  const d = normalizeDim(typeof dim === 'number' ? dim : dim.dim, x.ndim, name)
   if (x.ndim === 0) return overLast(x.reshape([1]), 0, log).reshape([])
   const order = x.shape.map((_, i) => i)
   ;[order[d], order[x.ndim - 1]] = [order[x.ndim - 1], order[d]]
@@ -29,9 +32,9 @@ function overLast(x: Tensor, dim: number, log: boolean): Tensor {
 }
 
 /** exp(x) / sum(exp(x)) over `dim`. A row of only -inf gives NaN, as in PyTorch. */
-export const softmax = (x: Tensor, dim: number): Tensor => overLast(x, dim, false)
+export const softmax = (x: Tensor, dim: Dim): Tensor => overLast(x, dim, false)
 /** log(softmax(x)), computed without cancellation. */
-export const logSoftmax = (x: Tensor, dim: number): Tensor => overLast(x, dim, true)
+export const logSoftmax = (x: Tensor, dim: Dim): Tensor => overLast(x, dim, true)
 
 function checkWidth(op: string, x: Shape, weight: Tensor | undefined, name: string): void {
   if (weight && (weight.ndim !== 1 || weight.shape[0] !== x.at(-1)))
@@ -153,8 +156,8 @@ export function rmsNorm(x: Tensor, weight?: Tensor, eps = 1e-6): Tensor {
 
 declare module '../tensor.ts' {
   interface Tensor {
-    softmax(dim: number): Tensor
-    logSoftmax(dim: number): Tensor
+    softmax(dim: Dim): Tensor
+    logSoftmax(dim: Dim): Tensor
   }
 }
 method('softmax', softmax)

@@ -19,10 +19,20 @@ export interface ReduceOptions {
   dim?: Dims
 }
 
-const reduction = (name: string, combine: Combine, grad?: GradRule) => {
+type Reduction = (x: Tensor, dim?: Dims | ReduceOptions, options?: ReduceOptions) => Tensor
+
+/** `dim` and options as given: `x.sum(1, { keepdim })` and `x.sum({ dim: 1, keepdim })` are the same. */
+function given<O extends ReduceOptions>(dim: Dims | O, options: O | undefined): [Dims, O] {
+  if (typeof dim === 'object' && !Array.isArray(dim)) return [(dim as O).dim, dim as O]
+  const rest = options ?? ({} as O)
+  return [(dim as Dims) ?? rest.dim, rest]
+}
+
+const reduction = (name: string, combine: Combine, grad?: GradRule): Reduction => {
   const op: ReduceOp = { kind: 'reduce', name, combine, grad }
-  return (x: Tensor, dim?: Dims, options: ReduceOptions = {}): Tensor => {
-    const dims = normalizeDims(dim ?? options.dim, x.ndim, name)
+  return (x, dim, more) => {
+    const [wanted, options] = given(dim, more)
+    const dims = normalizeDims(wanted, x.ndim, name)
     const kept = x.shape.map((s, d) => (dims.includes(d) ? 1 : s))
     const input = x.dtype === 'bool' ? cast(x, 'int32') : cast(x, isFloat(x.dtype) ? 'float32' : x.dtype)
     if ((combine === 'max' || combine === 'min') && dims.some((d) => x.shape[d] === 0))
@@ -49,31 +59,38 @@ const toExtremes: GradRule = ({ dy, inputs: [x], outputs: [y], attrs }) => {
   return [mul(div(dy, sum(at, attrs.dims as number[], { keepdim: true })), at)]
 }
 
-type Reduction = (x: Tensor, dim?: Dims, options?: ReduceOptions) => Tensor
-
 /** Sum; bools and integers give int32. */
 export const sum: Reduction = reduction('sum', 'sum', toSum)
-/** Product. Its gradient divides by the element, so elements must not be 0 where one is needed. */
-export const prod: Reduction = reduction('prod', 'prod', ({ dy, inputs: [x], outputs: [y] }) => [
-  div(mul(dy, y), x),
-])
+/** Product. */
+export const prod: Reduction = reduction('prod', 'prod', ({ dy, inputs: [x], attrs }) => {
+  // dividing the product by the element fails at 0: a single 0 gets the product of the others, beside it all get 0
+  const dims = attrs.dims as number[]
+  const isZero = eq(x, 0)
+  const zeros = sum(isZero, dims, { keepdim: true })
+  const filled = where(isZero, 1, x)
+  const others = div(prod(filled, dims, { keepdim: true }), filled)
+  return [mul(dy, where(eq(zeros, cast(isZero, 'int32')), others, 0))]
+})
 /** Largest element; NaN if there is one. */
 export const amax: Reduction = reduction('amax', 'max', toExtremes)
 export const amin: Reduction = reduction('amin', 'min', toExtremes)
 
-export const mean: Reduction = (x, dim, options = {}) => {
+export const mean: Reduction = (x, dim, more) => {
   if (!isFloat(x.dtype)) throw new TypeError(`[mean] needs floats, not ${x.dtype}: use x.float().mean()`)
-  const dims = normalizeDims(dim ?? options.dim, x.ndim, 'mean')
-  return mul(sum(x, dim, options), 1 / numel(dims.map((d) => x.shape[d])))
+  const [wanted, options] = given(dim, more)
+  const dims = normalizeDims(wanted, x.ndim, 'mean')
+  return mul(sum(x, wanted, options), 1 / numel(dims.map((d) => x.shape[d])))
+}
+
+export interface VarianceOptions extends ReduceOptions {
+  /** Subtracted from the number of elements; 1 unless given. */
+  correction?: number
 }
 
 /** Variance with Bessel's correction unless `correction` says otherwise. */
-export function variance(
-  x: Tensor,
-  dim?: Dims,
-  options: ReduceOptions & { correction?: number } = {},
-): Tensor {
-  const dims = normalizeDims(dim ?? options.dim, x.ndim, 'var')
+export function variance(x: Tensor, dim?: Dims | VarianceOptions, more?: VarianceOptions): Tensor {
+  const [wanted, options] = given(dim, more)
+  const dims = normalizeDims(wanted, x.ndim, 'var')
   const n = numel(dims.map((d) => x.shape[d]))
   const centered = sub(x, mean(x, dims, { keepdim: true }))
   return div(
@@ -83,14 +100,13 @@ export function variance(
 }
 
 /** True where any (all) of the elements are not 0. */
-export const any: Reduction = (x, dim, options) =>
-  cast(amax(cast(cast(x, 'bool'), 'int32'), dim, options), 'bool')
-export const all: Reduction = (x, dim, options) =>
-  cast(amin(cast(cast(x, 'bool'), 'int32'), dim, options), 'bool')
+export const any: Reduction = (x, dim, options) => sum(cast(x, 'bool'), dim, options).gt(0)
+export const all: Reduction = (x, dim, options) => sum(eq(x, 0), dim, options).eq(0)
 
 /** log(sum(exp(x))) over `dim`, shifted by the largest element so that nothing overflows. */
-export function logsumexp(x: Tensor, dim: Dims, options: ReduceOptions = {}): Tensor {
-  const dims = normalizeDims(dim, x.ndim, 'logsumexp')
+export function logsumexp(x: Tensor, dim: Dims | ReduceOptions, more?: ReduceOptions): Tensor {
+  const [wanted, options] = given(dim, more)
+  const dims = normalizeDims(wanted, x.ndim, 'logsumexp')
   const top = amax(x, dims, { keepdim: true }).detach()
   // a row of only -inf (or with +inf) would subtract infinities: shift it by 0
   const shift = where(top.isfinite(), top, 0)
@@ -105,15 +121,15 @@ export function logsumexp(x: Tensor, dim: Dims, options: ReduceOptions = {}): Te
 
 declare module '../tensor.ts' {
   interface Tensor {
-    sum(dim?: Dims, options?: ReduceOptions): Tensor
-    prod(dim?: Dims, options?: ReduceOptions): Tensor
-    amax(dim?: Dims, options?: ReduceOptions): Tensor
-    amin(dim?: Dims, options?: ReduceOptions): Tensor
-    mean(dim?: Dims, options?: ReduceOptions): Tensor
-    var(dim?: Dims, options?: ReduceOptions & { correction?: number }): Tensor
-    any(dim?: Dims, options?: ReduceOptions): Tensor
-    all(dim?: Dims, options?: ReduceOptions): Tensor
-    logsumexp(dim: Dims, options?: ReduceOptions): Tensor
+    sum(dim?: Dims | ReduceOptions, options?: ReduceOptions): Tensor
+    prod(dim?: Dims | ReduceOptions, options?: ReduceOptions): Tensor
+    amax(dim?: Dims | ReduceOptions, options?: ReduceOptions): Tensor
+    amin(dim?: Dims | ReduceOptions, options?: ReduceOptions): Tensor
+    mean(dim?: Dims | ReduceOptions, options?: ReduceOptions): Tensor
+    var(dim?: Dims | VarianceOptions, options?: VarianceOptions): Tensor
+    any(dim?: Dims | ReduceOptions, options?: ReduceOptions): Tensor
+    all(dim?: Dims | ReduceOptions, options?: ReduceOptions): Tensor
+    logsumexp(dim: Dims | ReduceOptions, options?: ReduceOptions): Tensor
   }
 }
 for (const [name, fn] of Object.entries({ sum, prod, amax, amin, mean, any, all })) method(name as 'sum', fn)

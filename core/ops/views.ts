@@ -114,9 +114,15 @@ const sliceOp: ViewOp = {
   },
 }
 
+/** The dimension counted from the front; a tensor without dimensions has none to take a part of. */
+function existingDim(dim: number, rank: number, op: string): number {
+  if (rank === 0) throw new RangeError(`[${op}] a tensor without dimensions has no parts: use it as it is`)
+  return normalizeDim(dim, rank, op)
+}
+
 /** Elements `start, start + step, ...` below `end` of one dimension; negative positions count from the end, and both ends are clamped. */
 export function slice(x: Tensor, dim: number, start = 0, end = Number.MAX_SAFE_INTEGER, step = 1): Tensor {
-  const d = normalizeDim(dim, x.ndim, 'slice')
+  const d = existingDim(dim, x.ndim, 'slice')
   if (!Number.isInteger(step) || step < 1)
     throw new RangeError(`[slice] step ${step} must be a positive integer`)
   const size = x.shape[d]
@@ -148,7 +154,7 @@ export function pad(x: Tensor, dim: number, start: number, step: number, size: n
 
 /** `length` elements of one dimension, from `start`. */
 export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
-  const d = normalizeDim(dim, x.ndim, 'narrow')
+  const d = existingDim(dim, x.ndim, 'narrow')
   const from = start < 0 ? start + x.shape[d] : start
   if (from < 0 || length < 0 || from + length > x.shape[d])
     throw new RangeError(
@@ -159,7 +165,7 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
 
 /** One position of a dimension, which is removed. */
 export function select(x: Tensor, dim: number, index: number): Tensor {
-  const d = normalizeDim(dim, x.ndim, 'select')
+  const d = existingDim(dim, x.ndim, 'select')
   const at = index < 0 ? index + x.shape[d] : index
   if (at < 0 || at >= x.shape[d])
     throw new RangeError(`[select] index ${index} is out of range for dim ${dim} of size ${x.shape[d]}`)

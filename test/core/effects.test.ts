@@ -167,6 +167,58 @@ describe('leaves without a State', () => {
   })
 })
 
+describe('values at the edges', () => {
+  const ints = (...values: number[]) => T.tensor(Int32Array.from(values))
+
+  it('keep whole numbers that floats cannot hold', async () => {
+    expect(await read(ints(1, 16777217).indexSelect(0, ints(1, 0)))).toEqual([16777217, 1])
+    expect(await T.tensor([true, false]).indexSelect(0, ints(1, 0)).tolist()).toEqual([false, true])
+    expect(await read(ints(-2, 3).pow(3))).toEqual([-8, 27])
+  })
+
+  it('are defined for no elements', async () => {
+    const none = T.zeros([2, 0])
+    expect(await none.any(1).tolist()).toEqual([false, false])
+    expect(await none.all(1).tolist()).toEqual([true, true])
+    expect(await none.sum({ dim: 1, keepdim: true }).tolist()).toEqual([[0], [0]])
+    expect(await none.matmul(T.zeros([0, 2])).tolist()).toEqual([
+      [0, 0],
+      [0, 0],
+    ])
+    expect(() => T.tensor(1).slice(0, 0, 1)).toThrow(/without dimensions/)
+    expect(() => T.cat([T.tensor(1)])).toThrow(/use stack/)
+  })
+
+  it('have the gradient of a product with zeros in it', async () => {
+    const w = T.tensor(
+      [
+        [2, 0, 3],
+        [0, 0, 3],
+        [2, 4, 3],
+      ],
+      { requiresGrad: true },
+    )
+    w.prod({ dim: 1 }).sum().backward()
+    expect(await read(w.grad!)).toEqual([0, 6, 0, 0, 0, 0, 12, 6, 8])
+  })
+
+  it('are written at an index', async () => {
+    const x = T.tensor([
+      [1, 2, 3],
+      [4, 5, 6],
+    ])
+    x.setAt_([1, [-2]], T.tensor([8, 9]))
+    x.setAt_(0, 7)
+    expect(await x.tolist()).toEqual([
+      [7, 7, 7],
+      [4, 8, 9],
+    ])
+    expect(await read(x.setAt_(x.gt(7), 0))).toEqual([7, 7, 7, 4, 0, 0])
+    expect(() => x.setAt_([5], 1)).toThrow(/out of range/)
+    expect(() => x.at(ints(0), ints(1))).toThrow(/more than one tensor/)
+  })
+})
+
 describe('to', () => {
   it('casts to a dtype and moves to a device', async () => {
     const x = T.tensor([1.5, -2.5])

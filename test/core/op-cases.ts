@@ -70,6 +70,9 @@ export const OP_CASES: OpCase[] = [
   ...binary('div', T.div, true),
   ...binary('maximum', T.maximum),
   ...binary('minimum', T.minimum),
+  ...binary('pow', T.pow, true),
+  unary('pow of a number', (x) => x.pow(3).add(x.pow(2)).add(x.pow(0))),
+  unary('pow, number on the left', (x) => T.pow(2, x)),
   { name: 'where', fn: (a, b) => T.where(a.gt(0), a.mul(2), b), shapes: [[2, 3], [3]] },
   { name: 'maskedFill', fn: (a) => a.maskedFill(T.tensor([true, false, true]), 5), shapes: [[2, 3]] },
   { name: 'sum of all', fn: (x) => x.square().sum(), shapes: [[2, 3]] },
@@ -137,6 +140,11 @@ export const OP_CASES: OpCase[] = [
       [2, 3],
       [2, 2],
     ],
+  },
+  {
+    name: 'setAt_',
+    fn: (a, b) => a.mul(2).setAt_([null, 1, [0, 5, 2]], b.square()),
+    shapes: [[3, 5], [3]],
   },
   {
     name: 'stack',
