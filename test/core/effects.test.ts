@@ -366,6 +366,7 @@ describe('evaluation', () => {
       await x.data()
       kept.push(x)
     }
-    expect(T.memory.stats().roots).toBe(before)
+    // roots of earlier tests may be collected meanwhile
+    expect(T.memory.stats().roots).toBeLessThanOrEqual(before)
   })
 })
