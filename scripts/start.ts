@@ -135,8 +135,12 @@ async function main(): Promise<void> {
   const measured = await trainer.evaluate(examples(heldOut))
   const baseline = measureBaseline(tokenizer, train, heldOut)
   say(`\nOn the ${HELD_OUT} mails it has not seen:`)
-  say(`  fine-tuned encoder          macro-F1 ${measured.macroF1.toFixed(4)}  accuracy ${percent(measured.accuracy)}`)
-  say(`  bag of words (naive Bayes)  macro-F1 ${baseline.macroF1.toFixed(4)}  accuracy ${percent(baseline.accuracy)}`)
+  say(
+    `  fine-tuned encoder          macro-F1 ${measured.macroF1.toFixed(4)}  accuracy ${percent(measured.accuracy)}`,
+  )
+  say(
+    `  bag of words (naive Bayes)  macro-F1 ${baseline.macroF1.toFixed(4)}  accuracy ${percent(baseline.accuracy)}`,
+  )
 
   await trainer.save(OUTPUT)
   const loaded = await AutoModelForSequenceClassification.fromPretrained(OUTPUT)
