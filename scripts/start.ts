@@ -84,7 +84,7 @@ async function fineTune(tokenizer: Tokenizer, train: readonly Mail[], signal: Ab
     model,
     tokenizer,
     task: 'text-classification',
-    args: { epochs: 1, batchSize: 16, lr: 3e-4, warmupRatio: 0.1, maxLength: MAX_LENGTH, seed: SEED },
+    args: { epochs: 1, batchSize: 16, lr: 2e-4, warmupRatio: 0.1, maxLength: MAX_LENGTH, seed: SEED },
     signal,
     onStep: ({ step, totalSteps, loss, tokensPerSecond }) =>
       progress.update(step, totalSteps, `loss ${loss.toFixed(3)}  ${Math.round(tokensPerSecond)} tokens/s`),
@@ -135,12 +135,8 @@ async function main(): Promise<void> {
   const measured = await trainer.evaluate(examples(heldOut))
   const baseline = measureBaseline(tokenizer, train, heldOut)
   say(`\nOn the ${HELD_OUT} mails it has not seen:`)
-  say(
-    `  fine-tuned encoder          macro-F1 ${measured.macroF1.toFixed(4)}  accuracy ${percent(measured.accuracy)}`,
-  )
-  say(
-    `  bag of words (naive Bayes)  macro-F1 ${baseline.macroF1.toFixed(4)}  accuracy ${percent(baseline.accuracy)}`,
-  )
+  say(`  fine-tuned encoder  macro-F1 ${measured.macroF1.toFixed(4)}  accuracy ${percent(measured.accuracy)}`)
+  say(`  bag of words        macro-F1 ${baseline.macroF1.toFixed(4)}  accuracy ${percent(baseline.accuracy)}`)
 
   await trainer.save(OUTPUT)
   const loaded = await AutoModelForSequenceClassification.fromPretrained(OUTPUT)

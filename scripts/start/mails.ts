@@ -1,7 +1,6 @@
 /** The Spam Assassin public corpus as texts with labels: what an inbox holds, without what the mail servers wrote on it. */
 
 import { sampleIndices } from '../../data/index.ts'
-import { header, splitMessage, textOfBody } from './mime.ts'
 
 const SPLIT_SEED = 1
 
@@ -20,16 +19,16 @@ export interface Mail {
 }
 
 /**
- * Subject and body of a message (RFC 5322). All other headers go, those of parts too: the servers and lists in them give the
- * source of a mail away. HTML stays as it is.
+ * Subject and body of a message (RFC 5322). All other headers go: the servers and lists in them give the source of a mail
+ * away. Header lines may be folded; the body begins after the first empty line. HTML stays as it is.
  */
 export function parseMail({ group, text }: RawMail): Mail {
-  const { headers, body } = splitMessage(text.replaceAll('\r\n', '\n'))
-  return {
-    subject: header(headers, 'subject'),
-    body: textOfBody(headers, body).trim(),
-    label: group.startsWith('spam') ? 'spam' : 'ham',
-  }
+  const lines = text.replaceAll('\r\n', '\n')
+  const end = lines.indexOf('\n\n')
+  const headers = (end < 0 ? lines : lines.slice(0, end)).replace(/\n[ \t]+/g, ' ')
+  const subject = /^subject:(.*)$/im.exec(headers)?.[1].trim() ?? ''
+  const body = end < 0 ? '' : lines.slice(end + 2).trim()
+  return { subject, body, label: group.startsWith('spam') ? 'spam' : 'ham' }
 }
 
 /** More than 128 tokens have in practice; the rest of a long mail need not be tokenized to be cut off. */

@@ -38,39 +38,6 @@ describe('mails', () => {
     })
   })
 
-  it('takes the first text of several parts, and undoes the encoding of the transport', () => {
-    const mail = (...lines: string[]) => parseMail({ group: 'spam-1', text: lines.join('\n') }).body
-    const parts = ['Content-Type: multipart/mixed;', ' boundary="=_x"', '', 'for old programs', '--=_x']
-    expect(
-      mail(
-        ...parts,
-        'Content-Type: image/gif',
-        '',
-        'GIF89',
-        '--=_x',
-        'Content-Type: text/plain',
-        '',
-        'Hello',
-        '--=_x--',
-      ),
-    ).toBe('Hello')
-    expect(mail(...parts, '', 'Plain', '--=_x--')).toBe('Plain')
-    expect(
-      mail('Content-Transfer-Encoding: quoted-printable', '', '<p align=3D"left">caf=E9 and=', ' more'),
-    ).toBe('<p align="left">café and more')
-    expect(mail('Content-Transfer-Encoding: base64', '', 'SGVsbG8g', 'eW91IQ==', '')).toBe('Hello you!')
-    const nested = [
-      'Content-Type: multipart/alternative; boundary=b',
-      '',
-      '--b',
-      'Content-Type: text/html',
-      '',
-      '<b>x</b>',
-      '--b--',
-    ]
-    expect(mail(...parts, ...nested, '--=_x--')).toBe('<b>x</b>')
-  })
-
   it('takes circulars that differ in subject, spacing and numbers for one mail', () => {
     const mail = (subject: string, body: string): Mail => ({ subject, body, label: 'spam' })
     const kept = withoutDuplicates([
