@@ -1,7 +1,7 @@
 /** Eager mode and anomaly detection: both look at every op right where it is called. */
 import { evaluateSync } from './evaluate.ts'
 import type { Node } from './graph.ts'
-import { isAnomalyMode, modes } from './modes.ts'
+import { modes } from './modes.ts'
 import { onNode, Tensor } from './tensor.ts'
 import './read.ts'
 
@@ -19,8 +19,7 @@ function findAnomaly(node: Node, t: Tensor): void {
 let inside = false
 
 onNode((node) => {
-  const { eager } = modes()
-  const anomaly = isAnomalyMode()
+  const { anomaly, eager } = modes()
   if (inside || (!eager && !anomaly) || node.op.kind === 'assign') return
   inside = true
   try {

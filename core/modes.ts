@@ -78,5 +78,3 @@ export const eager = <T>(fn: () => T): T => withMode({ eager: true }, fn)
 
 /** Runs `fn` with every op evaluated and checked: the first NaN or Inf throws, naming the op and the line that called it. Slow. */
 export const detectAnomaly = <T>(fn: () => T): T => withMode({ anomaly: true }, fn)
-
-export const isAnomalyMode = (): boolean => modes().anomaly

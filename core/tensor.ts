@@ -116,6 +116,7 @@ export function record(
   outputs: readonly { shape: Shape; dtype: DType }[],
   effect?: { state: State; version: number },
 ): Node {
+  const { anomaly, eager, grad } = modes()
   const node = new Node({
     op,
     inputs,
@@ -123,10 +124,10 @@ export function record(
     scalars,
     outputs,
     device: commonDevice(op.name, inputs),
-    where: callSite(modes().anomaly || modes().eager),
+    where: callSite(anomaly || eager),
     ...effect,
   })
-  if (op.grad && modes().grad && inputs.some((v) => v.requiresGrad))
+  if (op.grad && grad && inputs.some((v) => v.requiresGrad))
     for (const o of node.outputs) if (o.dtype === 'float32') o.requiresGrad = true
   boundChain(node)
   for (const observe of observers) observe(node)
