@@ -4,6 +4,7 @@
  */
 export { HubError, InputError, SafetensorsError } from './errors.ts'
 export { TOKENIZER_FILES } from './model-files.ts'
+export { localFolder, type ModelFolder, openModelFolder } from './model-folder.ts'
 export {
   type DownloadProgress,
   download,

@@ -62,7 +62,7 @@ export async function download(id: string, file: string, options: HubOptions = {
 async function inNode() {
   if (typeof process === 'undefined' || process.versions?.node === undefined)
     throw new HubError(
-      '[hub] the Hugging Face cache needs Node; in a page fetch the files and give their bytes',
+      '[hub] the Hugging Face cache needs Node; in a page openModelFolder reads a model from its URL',
     )
   return import('./node-resolve.ts')
 }

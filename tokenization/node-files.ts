@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { TokenizerFiles } from './pretrained-files.ts'
+import type { FolderReader } from './pretrained-folder.ts'
 
 /** Writes `text` beside `path` and renames it: a reader sees the old file or the new one, whole. */
 export async function writeFileAtomic(path: string, text: string): Promise<void> {
@@ -36,35 +36,11 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** The contents of a tokenizer's files in a model's folder. */
-export async function readTokenizerFolder(folder: string): Promise<TokenizerFiles> {
-  const read = (name: string) => readIfThere(join(folder, name))
-  const tokenizerJson = await read('tokenizer.json')
-  if (tokenizerJson === undefined) throw new Error(`[tokenizer] ${folder} has no tokenizer.json`)
+/** A folder on disk. */
+export function onDisk(folder: string): FolderReader {
   return {
-    tokenizerJson,
-    tokenizerConfig: await read('tokenizer_config.json'),
-    specialTokensMap: await read('special_tokens_map.json'),
-    chatTemplate: await read('chat_template.jinja'),
-    additionalChatTemplates: await readTemplates(join(folder, 'additional_chat_templates')),
-    modelType: modelTypeOf(await read('config.json')),
-  }
-}
-
-async function readTemplates(folder: string): Promise<Record<string, string>> {
-  const names = await readdir(folder).catch(() => [])
-  const templates: Record<string, string> = {}
-  for (const name of names.filter((n) => n.endsWith('.jinja'))) {
-    templates[name.slice(0, -'.jinja'.length)] = await readFile(join(folder, name), 'utf8')
-  }
-  return templates
-}
-
-/** Of a config.json that cannot be read, somebody else complains. */
-function modelTypeOf(config: string | undefined): string | undefined {
-  try {
-    return config === undefined ? undefined : (JSON.parse(config) as { model_type?: string }).model_type
-  } catch {
-    return undefined
+    name: folder,
+    text: (path) => readIfThere(join(folder, path)),
+    list: (path) => readdir(join(folder, path)).catch(() => []),
   }
 }

@@ -20,6 +20,7 @@ import {
   type TokenizerParts,
   writeTokenizerFiles,
 } from './pretrained-files.ts'
+import { type FolderReader, readTokenizerFolder } from './pretrained-folder.ts'
 import type { AddedToken, Side } from './settings.ts'
 import { type SpecialTokenName, type SpecialTokens, specialTokenNames } from './special-tokens.ts'
 import { TextStream } from './stream.ts'
@@ -102,15 +103,15 @@ export class PreTrainedTokenizer extends Callable {
     return new this(await readTokenizerFiles(files))
   }
 
-  /** From a folder on disk (Node). */
+  /** From a folder on disk (Node), or from anywhere, file by file. */
   static async fromFolder<T extends PreTrainedTokenizer>(
     this: new (
       parts: TokenizerParts,
     ) => T,
-    folder: string,
+    folder: string | FolderReader,
   ): Promise<T> {
-    const { readTokenizerFolder } = await import('./node-files.ts')
-    return new this(await readTokenizerFiles(await readTokenizerFolder(folder)))
+    const reader = typeof folder === 'string' ? (await import('./node-files.ts')).onDisk(folder) : folder
+    return new this(await readTokenizerFiles(await readTokenizerFolder(reader)))
   }
 
   _call(text: TextInput, options: CallOptions = {}): BatchEncoding {

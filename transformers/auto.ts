@@ -1,5 +1,5 @@
 /** Models by what their `config.json` says they are. */
-import { InputError, resolveModel } from '../hub/index.ts'
+import { InputError, type ModelFolder, openModelFolder } from '../hub/index.ts'
 import type { KeepInputs } from './causal.ts'
 import type { PretrainedConfig } from './config.ts'
 import { readConfigFile } from './files.ts'
@@ -27,20 +27,20 @@ async function familyFor(source: string, modelType: unknown): Promise<ModelFamil
 export const AutoConfig = {
   /** @throws InputError for a missing or unknown config */
   async fromPretrained(
-    idOrFolder: string,
+    source: string | ModelFolder,
     options: Omit<FromPretrainedOptions, 'dtype'> = {},
   ): Promise<PretrainedConfig> {
     const { config: overrides, ...hub } = options
-    const folder = await resolveModel(idOrFolder, { ...hub, files: ['config.json'] })
+    const folder = await openModelFolder(source, { ...hub, files: ['config.json'] })
     const json = await readConfigFile(folder)
-    const { configClass } = await familyFor(folder, json.model_type)
+    const { configClass } = await familyFor(folder.name, json.model_type)
     return new configClass({ ...json, ...overrides })
   },
 }
 
 /** What an Auto class can do: load a checkpoint, or make a model with fresh weights. */
 export interface AutoClass<M> {
-  fromPretrained(idOrFolder: string, options?: FromPretrainedOptions): Promise<M>
+  fromPretrained(source: string | ModelFolder, options?: FromPretrainedOptions): Promise<M>
   fromConfig(config: PretrainedConfig): Promise<M>
 }
 
@@ -51,11 +51,11 @@ function autoClass<M extends AnyPreTrainedModel>(head: Head, name: string): Auto
     return found
   }
   return {
-    async fromPretrained(idOrFolder, options = {}) {
+    async fromPretrained(source, options = {}) {
       const { config: _, dtype: __, ...hub } = options
-      const folder = await resolveModel(idOrFolder, hub)
+      const folder = await openModelFolder(source, hub)
       const { model_type } = await readConfigFile(folder)
-      return (await loadPretrained(await classFor(folder, model_type), folder, options)) as M
+      return (await loadPretrained(await classFor(folder.name, model_type), folder, options)) as M
     },
     async fromConfig(config) {
       const modelClass = await classFor('the config', config.model_type)

@@ -1,32 +1,25 @@
 /** JSON files of a model's folder. */
-import { InputError } from '../hub/index.ts'
+import { InputError, type ModelFolder } from '../hub/index.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 /** A JSON object, or null where there is no such file. @throws InputError for a file that is no JSON object */
-export async function readJsonFile(folder: string, name: string): Promise<Json | null> {
-  const { readFile } = await import('node:fs/promises')
-  const { join } = await import('node:path')
-  const path = join(folder, name)
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as { code?: string }).code === 'ENOENT') return null
-    throw new InputError(`[fromPretrained] ${path} cannot be read: ${(error as Error).message}`)
-  }
+export async function readJsonFile(folder: ModelFolder, name: string): Promise<Json | null> {
+  const text = await folder.text(name)
+  if (text === undefined) return null
   try {
     const value: unknown = JSON.parse(text)
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json
   } catch {
     // told below
   }
-  throw new InputError(`[fromPretrained] ${path} is not a JSON object`)
+  throw new InputError(`[fromPretrained] ${folder.name}/${name} is not a JSON object`)
 }
 
-export async function readConfigFile(folder: string): Promise<Json> {
+export async function readConfigFile(folder: ModelFolder): Promise<Json> {
   const config = await readJsonFile(folder, 'config.json')
-  if (!config) throw new InputError(`[fromPretrained] ${folder} has no config.json: is it a model's folder?`)
+  if (!config)
+    throw new InputError(`[fromPretrained] ${folder.name} has no config.json: is it a model's folder?`)
   return config
 }
 

@@ -3,7 +3,14 @@ import { skipInit } from '../core/index.ts'
 import { dropEffects, type StateTensor } from '../core/ops/effects.ts'
 import { formatShape, sameShape } from '../core/shape.ts'
 import { State } from '../core/state.ts'
-import { InputError, openCheckpoint, resolveModel, type TensorReader, toTypedArray } from '../hub/index.ts'
+import {
+  InputError,
+  type ModelFolder,
+  openCheckpoint,
+  openModelFolder,
+  type TensorReader,
+  toTypedArray,
+} from '../hub/index.ts'
 import { storageDType } from '../nn/move.ts'
 import { narrowFloats } from '../nn/narrow.ts'
 import { Parameter } from '../nn/parameter.ts'
@@ -18,11 +25,11 @@ const BUFFERS = /(^|\.)(position_ids|token_type_ids|inv_freq|masked_bias)$/
 
 export async function loadPretrained<M extends AnyPreTrainedModel>(
   modelClass: PretrainedClass<M>,
-  idOrFolder: string,
+  source: string | ModelFolder,
   options: FromPretrainedOptions,
 ): Promise<M> {
   const { config: overrides, dtype: wantedDType = 'float32', ...hub } = options
-  const folder = await resolveModel(idOrFolder, hub)
+  const folder = await openModelFolder(source, hub)
   const config = await configFor(modelClass, folder, overrides)
   await using weights = await openCheckpoint(folder)
   const dtype = wantedDType === 'auto' ? dtypeOf(weights) : wantedDType
@@ -36,7 +43,7 @@ export async function loadPretrained<M extends AnyPreTrainedModel>(
 
 async function configFor(
   modelClass: PretrainedClass<unknown>,
-  folder: string,
+  folder: ModelFolder,
   overrides: FromPretrainedOptions['config'],
 ): Promise<PretrainedConfig> {
   if (overrides instanceof PretrainedConfig) return overrides
@@ -44,7 +51,7 @@ async function configFor(
   const config = new modelClass.configClass({ ...json, ...overrides })
   if (json.model_type !== undefined && json.model_type !== config.model_type)
     throw new InputError(
-      `[fromPretrained] ${folder} holds a model of type "${json.model_type}", not "${config.model_type}": use an Auto class`,
+      `[fromPretrained] ${folder.name} holds a model of type "${json.model_type}", not "${config.model_type}": use an Auto class`,
     )
   return config
 }

@@ -1,7 +1,7 @@
 import { noGrad } from '../core/index.ts'
 import { modes } from '../core/modes.ts'
 import { dropEffects } from '../core/ops/effects.ts'
-import type { HubOptions } from '../hub/index.ts'
+import type { HubOptions, ModelFolder } from '../hub/index.ts'
 import { type AnyModule, Embedding, init, LayerNorm, Linear, Module, RMSNorm } from '../nn/index.ts'
 import type { PretrainedConfig, StorageDType } from './config.ts'
 import { loadPretrained } from './load.ts'
@@ -58,8 +58,8 @@ export abstract class PreTrainedModel<
   }
 
   /**
-   * A model with the weights of a checkpoint: a folder, an id of the Hub, or what the Hugging Face cache has. Comes in
-   * `eval()` mode. Weights that the checkpoint lacks (a new head) are initialised as in transformers; one notice names them.
+   * A model with the weights of a checkpoint: a folder, an id of the Hub, or what the Hugging Face cache has; in a page
+   * the URL of a folder (`./models/encoder`). Comes in `eval()` mode. Weights that the checkpoint lacks (a new head) are initialised as in transformers; one notice names them.
    *
    * ```ts
    * const model = await BertForSequenceClassification.fromPretrained('bert-base-uncased', { config: { num_labels: 3 } })
@@ -68,11 +68,11 @@ export abstract class PreTrainedModel<
    */
   static fromPretrained<M extends AnyPreTrainedModel>(
     this: PretrainedClass<M>,
-    idOrFolder: string,
+    source: string | ModelFolder,
     options: FromPretrainedOptions = {},
   ): Promise<M> {
     // biome-ignore lint/complexity/noThisInStatic: the class that it is called on is the one to make
-    return loadPretrained(this, idOrFolder, options)
+    return loadPretrained(this, source, options)
   }
 
   /** Name of a checkpoint's tensor in this model; null for one that is not needed. Quirks of old files live here. */

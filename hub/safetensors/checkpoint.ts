@@ -1,4 +1,5 @@
 import { messageOf, quote, SafetensorsError } from '../errors.ts'
+import type { ModelFolder } from '../model-folder.ts'
 import type { StoredTensor } from './convert.ts'
 import type { TensorInfo } from './header.ts'
 import { findTensor, openSafetensors, type SafetensorsInput, type TensorReader } from './reader.ts'
@@ -14,21 +15,24 @@ export type OpenShard = (file: string) => Promise<SafetensorsInput>
  * Opens the weights of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` lists,
  * every one of which is opened and checked before this returns.
  *
+ * @param source path of a folder (Node), or an opened one
  * @throws SafetensorsError if the folder holds neither, or if any file is missing or malformed.
  */
-export async function openCheckpoint(folder: string): Promise<TensorReader> {
-  const { join } = await import('node:path')
-  const { stat, readFile } = await import('node:fs/promises')
-  const isFile = async (name: string) =>
-    (await stat(join(folder, name)).catch(() => undefined))?.isFile() ?? false
-  if (await isFile(WEIGHTS_NAME)) return openSafetensors(join(folder, WEIGHTS_NAME))
-  if (!(await isFile(WEIGHTS_INDEX_NAME)))
+export async function openCheckpoint(source: string | ModelFolder): Promise<TensorReader> {
+  const folder =
+    typeof source === 'string' ? await (await import('../model-folder.ts')).localFolder(source) : source
+  const whole = await folder.open(WEIGHTS_NAME)
+  if (whole) return openSafetensors(whole)
+  const index = await folder.text(WEIGHTS_INDEX_NAME)
+  if (index === undefined)
     throw new SafetensorsError(
-      `[safetensors] ${folder}: holds neither ${WEIGHTS_NAME} nor ${WEIGHTS_INDEX_NAME}; is it a model's folder?`,
+      `[safetensors] ${folder.name}: holds neither ${WEIGHTS_NAME} nor ${WEIGHTS_INDEX_NAME}; is it a model's folder?`,
     )
-  const index = join(folder, WEIGHTS_INDEX_NAME)
-  const text = await readFile(index, 'utf8')
-  return openShards(index, text, async (file) => join(folder, file))
+  return openShards(`${folder.name}/${WEIGHTS_INDEX_NAME}`, index, async (file) => {
+    const shard = await folder.open(file)
+    if (!shard) throw new SafetensorsError(`[safetensors] ${folder.name}/${file}: no such file`)
+    return shard
+  })
 }
 
 /**

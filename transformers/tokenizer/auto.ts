@@ -1,4 +1,10 @@
-import { type HubOptions, InputError, resolveModel, TOKENIZER_FILES } from '../../hub/index.ts'
+import {
+  type HubOptions,
+  InputError,
+  type ModelFolder,
+  openModelFolder,
+  TOKENIZER_FILES,
+} from '../../hub/index.ts'
 import { PreTrainedTokenizerFast } from './pretrained.ts'
 
 /**
@@ -11,17 +17,23 @@ import { PreTrainedTokenizerFast } from './pretrained.ts'
  */
 export const AutoTokenizer = {
   /**
-   * From a folder, or from the Hub by its id: only the tokenizer's files are fetched, into the Hugging Face cache.
+   * From a folder, or from the Hub by its id: only the tokenizer's files are fetched, into the Hugging Face cache. In a
+   * page the URL of a folder.
    *
    * @throws HubError where the model cannot be found; InputError where a file is missing or malformed.
    */
-  async fromPretrained(idOrFolder: string, options: HubOptions = {}): Promise<PreTrainedTokenizerFast> {
-    const folder = await resolveModel(idOrFolder, { ...options, files: [...TOKENIZER_FILES, 'config.json'] })
+  async fromPretrained(
+    source: string | ModelFolder,
+    options: HubOptions = {},
+  ): Promise<PreTrainedTokenizerFast> {
+    const folder = await openModelFolder(source, { ...options, files: [...TOKENIZER_FILES, 'config.json'] })
     try {
       return await PreTrainedTokenizerFast.fromFolder(folder)
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause)
-      throw new InputError(message.includes(folder) ? message : `${message} (in ${folder})`, { cause })
+      throw new InputError(message.includes(folder.name) ? message : `${message} (in ${folder.name})`, {
+        cause,
+      })
     }
   },
 }

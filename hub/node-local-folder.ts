@@ -1,0 +1,32 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { HubError, messageOf } from './errors.ts'
+import type { ModelFolder } from './model-folder.ts'
+import { fileSize } from './node-cache.ts'
+import { openFile } from './safetensors/node-file.ts'
+
+const isMissing = (error: unknown): boolean => {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOENT' || code === 'ENOTDIR'
+}
+
+/** The files of a folder on disk. */
+export function localFolder(folder: string): ModelFolder {
+  return {
+    name: folder,
+    async text(path) {
+      const file = join(folder, path)
+      try {
+        return await readFile(file, 'utf8')
+      } catch (error) {
+        if (isMissing(error)) return undefined
+        throw new HubError(`[hub] ${file} cannot be read: ${messageOf(error)}`, { cause: error })
+      }
+    },
+    async open(path) {
+      const file = join(folder, path)
+      return (await fileSize(file)) === undefined ? undefined : openFile(file)
+    },
+    list: (path) => readdir(join(folder, path)).catch(() => []),
+  }
+}
