@@ -5,10 +5,19 @@
  * value, so that it is computed once.
  */
 
-/** Instruction bytes, nested so that composing values copies nothing. */
-export type Code = readonly (number | Code)[]
+import type { Address } from './assembler-address.ts'
 
-export type ValueType = 'i32' | 'f32' | 'v128'
+/** Instruction bytes, nested so that composing values copies nothing. */
+export type Code = readonly (number | Code | ByWidth)[]
+
+/** Bytes that depend on the width of addresses, which is chosen when a module is written out. */
+export interface ByWidth {
+  readonly narrow: Code
+  readonly wide: Code
+}
+
+/** An `address` is an i32 or an i64, as wide as the memory's addresses. */
+export type ValueType = 'i32' | 'f32' | 'v128' | 'address'
 
 export function unsignedLeb(value: number): number[] {
   const out: number[] = []
@@ -35,13 +44,32 @@ export function signedLeb(value: number): number[] {
   }
 }
 
+/** As `signedLeb`, of an integer below 2^53 in magnitude. */
+export function signedLeb64(value: number): number[] {
+  const out: number[] = []
+  for (let rest = value; ; ) {
+    const byte = ((rest % 128) + 128) % 128
+    rest = Math.floor(rest / 128)
+    if ((rest === 0 && byte < 64) || (rest === -1 && byte >= 64)) {
+      out.push(byte)
+      return out
+    }
+    out.push(byte | 0x80)
+  }
+}
+
 const float32Bytes = (value: number): number[] => [...new Uint8Array(new Float32Array([value]).buffer)]
 
-const memoryArgument = (align: number, offset: number): Code => [align, unsignedLeb(offset)]
+export const memoryArgument = (align: number, offset: number): Code => [align, unsignedLeb(offset)]
 
 const simd = (opcode: number, ...args: Code): Code => [args, 0xfd, unsignedLeb(opcode)]
 
-const simdLoad = (opcode: number, align: number, address: I32, offset: number): Code => [
+export const simdLoad = (
+  opcode: number,
+  align: number,
+  address: { readonly code: Code },
+  offset: number,
+): Code => [
   address.code,
   0xfd,
   unsignedLeb(opcode),
@@ -589,20 +617,17 @@ export class I32x4 {
   }
 }
 
-export type Value = I32 | F32 | F32x4 | I32x4
+export type Value = I32 | F32 | F32x4 | I32x4 | Address
 
 /** How a type is written in a module. */
-export const TYPE_CODE: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b }
+export const TYPE_CODE: Record<ValueType, number | ByWidth> = {
+  i32: 0x7f,
+  f32: 0x7d,
+  v128: 0x7b,
+  address: { narrow: [0x7f], wide: [0x7e] },
+}
 
 /** Other code of the same class as `value`. */
 export function like<T extends Value>(value: T, code: Code): T {
-  const made: Value =
-    value instanceof I32
-      ? new I32(code)
-      : value instanceof F32
-        ? new F32(code)
-        : value instanceof F32x4
-          ? new F32x4(code)
-          : new I32x4(code)
-  return made as T
+  return new (value.constructor as new (code: Code) => T)(code)
 }

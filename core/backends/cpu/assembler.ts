@@ -9,7 +9,9 @@
  *     })
  *     const bytes = module.bytes()
  */
+import { Address } from './assembler-address.ts'
 import {
+  type ByWidth,
   type Code,
   F32,
   F32x4,
@@ -21,15 +23,18 @@ import {
   type ValueType,
 } from './assembler-values.ts'
 
-export { F32, F32x4, I32, I32x4, type Value }
+export { Address, F32, F32x4, I32, I32x4, type Value }
 
-/** The class of a value: `I32`, `F32`, `F32x4` or `I32x4`. */
-export type ValueClass = typeof I32 | typeof F32 | typeof F32x4 | typeof I32x4
+/** The class of a value: `Address`, `I32`, `F32`, `F32x4` or `I32x4`. */
+export type ValueClass = typeof Address | typeof I32 | typeof F32 | typeof F32x4 | typeof I32x4
 
 /** A local variable: a value that can be set. */
 export type Variable<T extends Value> = T & {
-  set(value: T | (T extends I32 | F32 ? number : never)): void
+  set(value: T | (T extends Address | I32 | F32 ? number : never)): void
 }
+
+/** Bits of an address: the memory's kind, and the width of `Address` values. */
+export type AddressBits = 32 | 64
 
 type Parameters = Readonly<Record<string, ValueClass>>
 type ParameterVariables<P extends Parameters> = { [K in keyof P]: Variable<InstanceType<P[K]>> }
@@ -64,8 +69,7 @@ export class FunctionBuilder {
   variable<C extends ValueClass>(Class: C, index: number): Variable<InstanceType<C>> {
     const value = new Class([0x20, unsignedLeb(index)])
     const set = (x: Value | number) => {
-      const code =
-        typeof x === 'number' ? (Class === I32 ? I32.const(x) : F32.const(x)).code : (x as Value).code
+      const code = typeof x === 'number' ? (Class as typeof I32).const(x).code : (x as Value).code
       this.#body.push(code, 0x21, unsignedLeb(index))
     }
     return Object.assign(value, { set }) as unknown as Variable<InstanceType<C>>
@@ -154,34 +158,34 @@ export class FunctionBuilder {
 
   // Memory
 
-  store(address: I32, value: I32 | number, offset = 0): void {
+  store(address: Address | I32, value: I32 | number, offset = 0): void {
     this.#body.push(address.code, I32.of(value).code, 0x36, 2, unsignedLeb(offset))
   }
 
-  storeF32(address: I32, value: F32 | number, offset = 0): void {
+  storeF32(address: Address | I32, value: F32 | number, offset = 0): void {
     this.#body.push(address.code, F32.of(value).code, 0x38, 2, unsignedLeb(offset))
   }
 
-  storeVector(address: I32, value: F32x4 | I32x4, offset = 0): void {
+  storeVector(address: Address | I32, value: F32x4 | I32x4, offset = 0): void {
     this.#body.push(address.code, value.code, 0xfd, 11, 2, unsignedLeb(offset))
   }
 
   /** Stores one 32-bit lane. */
-  storeLane(address: I32, value: F32x4 | I32x4, lane: number, offset = 0): void {
+  storeLane(address: Address | I32, value: F32x4 | I32x4, lane: number, offset = 0): void {
     this.#body.push(address.code, value.code, 0xfd, 90, 2, unsignedLeb(offset), lane)
   }
 
   /** Stores lanes 0 and 1 (`half` 0) or 2 and 3 (`half` 1). */
-  storeHalf(address: I32, value: F32x4 | I32x4, half: 0 | 1, offset = 0): void {
+  storeHalf(address: Address | I32, value: F32x4 | I32x4, half: 0 | 1, offset = 0): void {
     this.#body.push(address.code, value.code, 0xfd, 91, 2, unsignedLeb(offset), half)
   }
 
-  memoryFill(address: I32, byte: I32 | number, bytes: I32 | number): void {
-    this.#body.push(address.code, I32.of(byte).code, I32.of(bytes).code, 0xfc, 11, 0)
+  memoryFill(address: Address | I32, byte: I32 | number, bytes: Address | I32 | number): void {
+    this.#body.push(address.code, I32.of(byte).code, Address.of(bytes).code, 0xfc, 11, 0)
   }
 
-  memoryCopy(to: I32, from: I32, bytes: I32 | number): void {
-    this.#body.push(to.code, from.code, I32.of(bytes).code, 0xfc, 10, 0, 0)
+  memoryCopy(to: Address | I32, from: Address | I32, bytes: Address | I32 | number): void {
+    this.#body.push(to.code, from.code, Address.of(bytes).code, 0xfc, 10, 0, 0)
   }
 
   // Calls and arithmetic that depends on the engine
@@ -239,9 +243,10 @@ interface BuiltFunction {
   readonly builder: FunctionBuilder
 }
 
-const section = (id: number, content: Code): Code => {
-  const bytes = flatten(content)
-  return [id, unsignedLeb(bytes.length), bytes]
+/** The bytes after their number. */
+const sized = (content: Code, bits: AddressBits): Code => {
+  const bytes = flatten(content, bits)
+  return [unsignedLeb(bytes.length), bytes]
 }
 
 const vector = (items: readonly Code[]): Code => [unsignedLeb(items.length), ...items]
@@ -251,19 +256,26 @@ const name = (text: string): Code => {
   return [unsignedLeb(bytes.length), bytes]
 }
 
-function flatten(code: Code, out: number[] = []): number[] {
-  for (const part of code) typeof part === 'number' ? out.push(part) : flatten(part, out)
+function flatten(code: Code, bits: AddressBits, out: number[] = []): number[] {
+  for (const part of code) {
+    if (typeof part === 'number') out.push(part)
+    else if ('narrow' in part) flatten(bits === 64 ? part.wide : part.narrow, bits, out)
+    else flatten(part, bits, out)
+  }
   return out
 }
 
-const typeOf = (Class: ValueClass): ValueType => (Class === I32 ? 'i32' : Class === F32 ? 'f32' : 'v128')
+const typeOf = (Class: ValueClass): ValueType =>
+  Class === Address ? 'address' : Class === I32 ? 'i32' : Class === F32 ? 'f32' : 'v128'
 
-/**
- * The width of addresses: the memory import's limits flag and the class of address values are all that knows it.
- * 64-bit memory (flag 0x04) would add an I64 class here.
- */
-const SHARED_WITH_MAXIMUM = 0x03
-const MAXIMUM_PAGES = 65536
+/** Flags of a memory's limits: with a maximum, shared, and 64-bit. */
+const LIMITS = { 32: 0x03, 64: 0x07 } as const
+/** Pages of 64 KiB that a memory may have: 4 GiB; 16 GiB is what engines allow ("WebAssembly JavaScript Interface", limits). */
+export const MAXIMUM_PAGES = { 32: 65536, 64: 262144 } as const
+
+/** JavaScript's side of an exported function has addresses as numbers: an i32, or an f64, which is exact up to 2^53. */
+const EXPORTED_ADDRESS: ByWidth = { narrow: [0x7f], wide: [0x7c] }
+const FROM_EXPORTED: ByWidth = { narrow: [], wide: [0xfc, 7] }
 
 export class ModuleBuilder {
   readonly relaxedSimd: boolean
@@ -294,42 +306,39 @@ export class ModuleBuilder {
     return this.#add(null, parameters, Result, write)
   }
 
-  bytes(): Uint8Array<ArrayBuffer> {
+  /** The module for a memory of 32-bit or 64-bit addresses. */
+  bytes(bits: AddressBits = 32): Uint8Array<ArrayBuffer> {
     const types = this.#functions.map((f): Code => {
       const results = f.result ? [TYPE_CODE[f.result]] : []
-      return [
-        0x60,
-        unsignedLeb(f.parameters.length),
-        f.parameters.map((t) => TYPE_CODE[t]),
-        results.length,
-        results,
-      ]
+      const parameters = f.parameters.map((t) =>
+        t === 'address' && f.exportName !== null ? EXPORTED_ADDRESS : TYPE_CODE[t],
+      )
+      return [0x60, unsignedLeb(f.parameters.length), parameters, results.length, results]
     })
     const memoryImport: Code = [
       name('env'),
       name('memory'),
       2,
-      SHARED_WITH_MAXIMUM,
+      LIMITS[bits],
       unsignedLeb(0),
-      unsignedLeb(MAXIMUM_PAGES),
+      unsignedLeb(MAXIMUM_PAGES[bits]),
     ]
     const exported = this.#functions.flatMap((f, index): Code[] =>
       f.exportName === null ? [] : [[name(f.exportName), 0, unsignedLeb(index)]],
     )
-    const bodies = this.#functions.map((f): Code => {
-      const bytes = flatten(f.builder.code)
-      return [unsignedLeb(bytes.length), bytes]
-    })
-    return new Uint8Array(
-      flatten([
-        [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-        section(1, vector(types)),
-        section(2, vector([memoryImport])),
-        section(3, vector(this.#functions.map((_, index) => unsignedLeb(index)))),
-        section(7, vector(exported)),
-        section(10, vector(bodies)),
-      ]),
-    )
+    const bodies = this.#functions.map((f) => sized(f.builder.code, bits))
+    const section = (id: number, items: readonly Code[]): Code => [id, sized(vector(items), bits)]
+    const sections = [
+      section(1, types),
+      section(2, [memoryImport]),
+      section(
+        3,
+        this.#functions.map((_, index) => unsignedLeb(index)),
+      ),
+      section(7, exported),
+      section(10, bodies),
+    ]
+    return new Uint8Array(flatten([[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], sections], bits))
   }
 
   #add<P extends Parameters>(
@@ -347,7 +356,14 @@ export class ModuleBuilder {
       result: result ? typeOf(result) : null,
       builder: f,
     })
-    const variables = entries.map(([key, Class], i) => [key, f.variable(Class, i)] as const)
+    const isExported = exportName !== null
+    const variables = entries.map(([key, Class], i) => {
+      const variable = f.variable(Class, i)
+      // an address of JavaScript's is converted once
+      const converted =
+        isExported && Class === Address ? f.let(new Address([variable.code, FROM_EXPORTED])) : variable
+      return [key, converted] as const
+    })
     const value = write(f, Object.fromEntries(variables) as unknown as ParameterVariables<P>)
     if (value) f.push(value)
     return { index }

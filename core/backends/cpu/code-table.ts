@@ -1,3 +1,4 @@
+import { ModuleBuilder } from './assembler.ts'
 import { CODE_LIMIT, codeWord } from './control.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { SharedHeap } from './heap.ts'
@@ -28,7 +29,8 @@ export class CodeTable {
       throw new Error(
         `[cpu] more than ${CODE_LIMIT} different kernels: call shutdown() between unrelated models`,
       )
-    const bytes = dispatch.emit()
+    const module = dispatch.emit()
+    const bytes = module instanceof ModuleBuilder ? module.bytes() : module
     const address = this.#heap.allocate(bytes.length)
     this.#heap.u8.set(bytes, address)
     this.#heap.u32[codeWord(index)] = address

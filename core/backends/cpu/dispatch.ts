@@ -12,10 +12,13 @@
  * a dispatch sees everything that those before it wrote.
  */
 import type { CallKernel, Kernel } from '../../plan/kernel.ts'
+import type { ModuleBuilder } from './assembler.ts'
 
-/** One 32-bit word of an argument block. Addresses and scalars are filled in at every run. */
+/** An argument of a dispatch. Addresses and scalars are filled in at every run. */
 export type ArgWord =
   | { readonly kind: 'int'; readonly value: number }
+  /** A number of bytes, as wide as an address. */
+  | { readonly kind: 'bytes'; readonly value: number }
   | { readonly kind: 'float'; readonly value: number }
   /** Address of a plan buffer, plus bytes, plus `scalars[moved.slot] * moved.bytes` of the run. */
   | {
@@ -30,6 +33,7 @@ export type ArgWord =
   | { readonly kind: 'scalar'; readonly slot: number; readonly type: 'f32' | 'i32' }
 
 export const int = (value: number): ArgWord => ({ kind: 'int', value })
+export const byteCount = (value: number): ArgWord => ({ kind: 'bytes', value })
 export const buffer = (index: number, byteOffset = 0): ArgWord => ({
   kind: 'buffer',
   buffer: index,
@@ -46,8 +50,8 @@ export const scalarSlot = (slot: number, type: 'f32' | 'i32'): ArgWord => ({ kin
 export interface Dispatch {
   /** Names the code: equal keys mean equal modules. Must hold everything `emit` depends on, features included. */
   readonly codeKey: string
-  /** The module's bytes; called once per codeKey and process. */
-  emit(): Uint8Array<ArrayBuffer>
+  /** The module; called once per codeKey and process. */
+  emit(): ModuleBuilder | Uint8Array<ArrayBuffer>
   readonly args: readonly ArgWord[]
   /** Number of work units, from 0 up. */
   readonly units: number

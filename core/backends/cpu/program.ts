@@ -123,6 +123,7 @@ export class Program {
   ): void {
     switch (arg.kind) {
       case 'int':
+      case 'bytes':
         this.#heap.i32[word] = arg.value
         return
       case 'float':

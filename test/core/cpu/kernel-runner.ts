@@ -3,6 +3,7 @@
  * and ordered as several threads might take them.
  */
 import type { Backend, Binding, DeviceBuffer } from '../../../core/backend.ts'
+import { ModuleBuilder } from '../../../core/backends/cpu/assembler.ts'
 import type { ArgWord, Dispatch } from '../../../core/backends/cpu/dispatch.ts'
 import { lowerCall, supportsCall } from '../../../core/backends/cpu/kernels/index.ts'
 import type { TypedArray } from '../../../core/dtype.ts'
@@ -19,7 +20,8 @@ const compiled = new Map<string, WebAssembly.Module>()
 function moduleOf(dispatch: Dispatch): WebAssembly.Module {
   let module = compiled.get(dispatch.codeKey)
   if (!module) {
-    module = new WebAssembly.Module(dispatch.emit())
+    const emitted = dispatch.emit()
+    module = new WebAssembly.Module(emitted instanceof ModuleBuilder ? emitted.bytes() : emitted)
     compiled.set(dispatch.codeKey, module)
   }
   return module
@@ -61,7 +63,7 @@ export function singleThreadBackend(options: RunOptions = {}): Backend {
     const view = new DataView(memory.buffer)
     const write = (at: number, word: ArgWord) => {
       if (word.kind === 'float') view.setFloat32(at, word.value, true)
-      else if (word.kind === 'int') view.setInt32(at, word.value, true)
+      else if (word.kind === 'int' || word.kind === 'bytes') view.setInt32(at, word.value, true)
       else if (word.kind === 'buffer') view.setInt32(at, bindings[word.buffer] + word.byteOffset, true)
       else if (word.kind === 'scratch') view.setInt32(at, scratch[word.scratch] + word.byteOffset, true)
       else if (word.type === 'f32') view.setFloat32(at, scalars[word.slot], true)

@@ -1,6 +1,6 @@
 /** The innermost loop of generated kernels: vectors of four elements, then what is left one by one. */
 import { type Expr, postorder } from '../../../expr.ts'
-import { type FunctionBuilder, I32, type Variable } from '../assembler.ts'
+import { Address, type FunctionBuilder, type I32, type Variable } from '../assembler.ts'
 import {
   elementBytes,
   type LoopOperand,
@@ -19,47 +19,44 @@ export interface ElementOperand {
   readonly operand: LoopOperand
   readonly step: Step
   /** Of element 0. */
-  readonly pointer: I32
+  readonly pointer: Address
   /** In bytes. */
-  readonly stride: I32
+  readonly stride: Address
 }
 
 /** The operand whose words are in the argument block; its last stride is the innermost loop's. */
-export const elementOperand = (args: I32, o: OperandWords, pointer: I32): ElementOperand => ({
+export const elementOperand = (args: Address, o: OperandWords, pointer: Address): ElementOperand => ({
   operand: o.operand,
   step: stepOf(o.operand.strides.at(-1)!),
   pointer,
-  stride: args.load(o.strides.at(-1)!),
+  stride: args.loadAddress(o.strides.at(-1)!),
 })
 
 /** Walks operands along a row. Contiguous ones share an index, the others have a pointer that moves. */
 export class RowCursor {
-  readonly index: Variable<I32>
+  /** As wide as an address, to be added to one. */
+  readonly index: Variable<Address>
   readonly #f: FunctionBuilder
   readonly #operands: readonly ElementOperand[]
-  readonly #moving: readonly (Variable<I32> | null)[]
-  readonly #strides: readonly I32[]
+  readonly #moving: readonly (Variable<Address> | null)[]
+  readonly #strides: readonly Address[]
 
   constructor(f: FunctionBuilder, operands: readonly ElementOperand[]) {
     this.#f = f
     this.#operands = operands
-    this.index = f.local(I32)
+    this.index = f.local(Address)
     this.index.set(0)
     this.#moving = operands.map((o) => (o.step === 'strided' ? f.let(o.pointer) : null))
-    this.#strides = operands.map((o) => (o.step === 'strided' ? f.let(o.stride) : I32.const(0)))
+    this.#strides = operands.map((o) => (o.step === 'strided' ? f.let(o.stride) : Address.const(0)))
   }
 
-  #address(i: number): I32 {
+  #address(i: number): Address {
     const { pointer, operand } = this.#operands[i]
-    const bytes = elementBytes(operand)
-    return (
-      this.#moving[i] ??
-      pointer.add(bytes === 4 ? this.index.shl(2) : bytes === 2 ? this.index.shl(1) : this.index)
-    )
+    return this.#moving[i] ?? pointer.at(this.index, elementBytes(operand))
   }
 
   /** Address and constant offset of a group of four, counted from the index. */
-  #group(i: number, group: number): [I32, number] {
+  #group(i: number, group: number): [Address, number] {
     const moving = this.#moving[i]
     if (!moving) return [this.#address(i), 4 * group * elementBytes(this.#operands[i].operand)]
     return [group === 0 ? moving : moving.add(this.#strides[i].mul(4 * group)), 0]
@@ -90,7 +87,7 @@ export class RowCursor {
   }
 
   /** Runs `vectors(groups)` for as long as that many groups of four are left before `count`, then `single()`. */
-  walk(count: I32, unroll: number, vectors: (groups: number) => void, single: () => void): void {
+  walk(count: Address, unroll: number, vectors: (groups: number) => void, single: () => void): void {
     for (const groups of unroll > 1 ? [unroll, 1] : [1]) {
       const last = this.#f.let(count.sub(4 * groups))
       this.#f.while(this.index.leS(last), () => {
@@ -137,5 +134,5 @@ export function emitElements(
     for (const [n, word] of compute((e) => cursor.loadOne(e.value)).entries())
       cursor.storeOne(loads.length + n, word)
   }
-  cursor.walk(count, unrollOf(countOps(values)), vectors, single)
+  cursor.walk(Address.of(count), unrollOf(countOps(values)), vectors, single)
 }

@@ -6,7 +6,7 @@
 import type { Expr } from '../../../expr.ts'
 import { expandMath } from '../../../math.ts'
 import type { MapKernel } from '../../../plan/kernel.ts'
-import { type FunctionBuilder, I32, type I32x4, ModuleBuilder } from '../assembler.ts'
+import { Address, type FunctionBuilder, I32, type I32x4, ModuleBuilder } from '../assembler.ts'
 import type { CpuFeatures, Dispatch, LowerContext } from '../dispatch.ts'
 import { countOps, type ElementOperand, elementOperand, emitElements } from './elements.ts'
 import { Nest } from './nest.ts'
@@ -104,12 +104,12 @@ export function lowerTiledMap(kernel: MapKernel, dim: number, ctx: LowerContext)
   ]
 }
 
-function emitTiledMap(s: TiledStructure): Uint8Array<ArrayBuffer> {
+function emitTiledMap(s: TiledStructure): ModuleBuilder {
   const module = new ModuleBuilder(s.features)
   const helpers = makeHelpers(module, s.values)
   module.function(
     'run',
-    { args: I32, start: I32, end: I32, local: I32 },
+    { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const code = new VectorCode(f, helpers, s.values, (leaf): Level => {
         if (leaf.op === 'const' || leaf.op === 'scalar') return 0
@@ -118,7 +118,7 @@ function emitTiledMap(s: TiledStructure): Uint8Array<ArrayBuffer> {
       code.hoist(0, (e) => loadScalar(args, s.scalars[e.value], e))
       const operands = [...s.loads, ...s.stores]
       const nest = new Nest(f, args, s.sizes, operands)
-      const pointers = f.locals(I32, operands.length)
+      const pointers = f.locals(Address, operands.length)
       const [rows, columns] = f.locals(I32, 2)
       nest.seek(start)
       f.for(start, end, 1, () => {
@@ -126,7 +126,7 @@ function emitTiledMap(s: TiledStructure): Uint8Array<ArrayBuffer> {
         rows.set(f.let(args.load(s.rows).sub(rowTile.mul(ROWS))).minS(I32.const(ROWS)))
         columns.set(f.let(args.load(s.columns).sub(columnTile.mul(COLUMNS))).minS(I32.const(COLUMNS)))
         for (const [n, i] of s.transposed.entries()) {
-          const stride = f.let(args.load(s.loads[i].strides.at(-1)!))
+          const stride = f.let(args.loadAddress(s.loads[i].strides.at(-1)!))
           turnOver(f, nest.pointers[i], stride, local.add(n * TILE_BYTES), rows, columns)
         }
         for (const [i, pointer] of pointers.entries()) {
@@ -137,25 +137,25 @@ function emitTiledMap(s: TiledStructure): Uint8Array<ArrayBuffer> {
           code.hoist(1, (e) => loadSplat(f, s.loads[e.value].operand, pointers[e.value]))
           const element = (o: OperandWords, i: number): ElementOperand =>
             s.transposed.includes(i)
-              ? { operand: o.operand, step: 'contiguous', pointer: pointers[i], stride: I32.const(4) }
+              ? { operand: o.operand, step: 'contiguous', pointer: pointers[i], stride: Address.const(4) }
               : elementOperand(args, o, pointers[i])
           const loads = s.loads.map(element)
           const stores = s.stores.map((o, i) => element(o, s.loads.length + i))
           emitElements(f, code, s.values, loads, stores, columns)
           for (const [i, pointer] of pointers.entries())
             pointer.set(
-              pointer.add(s.transposed.includes(i) ? COLUMNS * 4 : args.load(operands[i].strides.at(-2)!)),
+              pointer.add(s.transposed.includes(i) ? COLUMNS * 4 : args.loadAddress(operands[i].strides.at(-2)!)),
             )
         })
         nest.advance()
       })
     },
   )
-  return module.bytes()
+  return module
 }
 
 /** Copies a tile whose columns lie `stride` bytes apart, and whose rows one word, to rows of COLUMNS words. */
-function turnOver(f: FunctionBuilder, from: I32, stride: I32, to: I32, rows: I32, columns: I32): void {
+function turnOver(f: FunctionBuilder, from: Address, stride: Address, to: Address, rows: I32, columns: I32): void {
   const source = f.let(from)
   const target = f.let(to)
   const column = f.local(I32)
@@ -164,7 +164,7 @@ function turnOver(f: FunctionBuilder, from: I32, stride: I32, to: I32, rows: I32
     const last = f.let(columns.sub(4))
     f.while(column.leS(last), () => {
       for (let row = 0; row < ROWS; row += 4) {
-        let at: I32 = source
+        let at: Address = source
         const vectors: I32x4[] = []
         for (let i = 0; i < 4; i++) {
           vectors.push(f.let(at.loadI32x4(row * 4)))
@@ -181,7 +181,7 @@ function turnOver(f: FunctionBuilder, from: I32, stride: I32, to: I32, rows: I32
   // the tile's edge
   f.while(column.ltS(columns), () => {
     f.for(0, rows, 1, (row) => {
-      f.store(target.add(row.mul(COLUMNS * 4)), source.add(row.shl(2)).load())
+      f.store(target.at(row, COLUMNS * 4), source.at(row, 4).load())
     })
     source.set(source.add(stride))
     target.set(target.add(4))

@@ -2,7 +2,7 @@
 import type { Expr } from '../../../expr.ts'
 import { expandMath } from '../../../math.ts'
 import type { MapKernel } from '../../../plan/kernel.ts'
-import { I32, ModuleBuilder } from '../assembler.ts'
+import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import type { CpuFeatures, Dispatch, Lower } from '../dispatch.ts'
 import { countOps, elementOperand, emitElements } from './elements.ts'
 import { lowerTiledMap, tiledDim } from './map-tiled.ts'
@@ -95,10 +95,10 @@ function elementCost(s: MapStructure): number {
   return cost
 }
 
-function emitMap(s: MapStructure): Uint8Array<ArrayBuffer> {
+function emitMap(s: MapStructure): ModuleBuilder {
   const module = new ModuleBuilder(s.features)
   const helpers = makeHelpers(module, s.values)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const levelOf = (leaf: Expr): Level => {
       if (leaf.op === 'const' || leaf.op === 'scalar') return 0
       return stepOf(s.loads[leaf.value].operand.strides.at(-1)!) === 'broadcast' ? 1 : 2
@@ -106,7 +106,7 @@ function emitMap(s: MapStructure): Uint8Array<ArrayBuffer> {
     const code = new VectorCode(f, helpers, s.values, levelOf)
     code.hoist(0, (e) => loadScalar(args, s.scalars[e.value], e))
     const operands = [...s.loads, ...s.stores]
-    const elementOperands = (list: readonly OperandWords[], first: number) => (pointers: readonly I32[]) =>
+    const elementOperands = (list: readonly OperandWords[], first: number) => (pointers: readonly Address[]) =>
       list.map((o, i) => elementOperand(args, o, pointers[first + i]))
     const loads = elementOperands(s.loads, 0)
     const stores = elementOperands(s.stores, s.loads.length)
@@ -125,5 +125,5 @@ function emitMap(s: MapStructure): Uint8Array<ArrayBuffer> {
       nest.advance()
     })
   })
-  return module.bytes()
+  return module
 }

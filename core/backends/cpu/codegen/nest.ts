@@ -1,4 +1,4 @@
-import { type FunctionBuilder, I32, type Variable } from '../assembler.ts'
+import { Address, type FunctionBuilder, I32, type Variable } from '../assembler.ts'
 import type { OperandWords } from './operands.ts'
 
 /**
@@ -6,10 +6,10 @@ import type { OperandWords } from './operands.ts'
  * costs one addition per operand, and a division is needed at the start only.
  */
 export class Nest {
-  readonly pointers: readonly Variable<I32>[]
+  readonly pointers: readonly Variable<Address>[]
   readonly indices: readonly Variable<I32>[]
   readonly #f: FunctionBuilder
-  readonly #args: I32
+  readonly #args: Address
   /** Byte offsets of the sizes in the argument block, outermost first. */
   readonly #sizes: readonly number[]
   readonly #operands: readonly OperandWords[]
@@ -18,7 +18,7 @@ export class Nest {
 
   constructor(
     f: FunctionBuilder,
-    args: I32,
+    args: Address,
     sizes: readonly number[],
     operands: readonly OperandWords[],
     firstDim = 0,
@@ -28,17 +28,17 @@ export class Nest {
     this.#sizes = sizes
     this.#operands = operands
     this.#firstDim = firstDim
-    this.pointers = f.locals(I32, operands.length)
+    this.pointers = f.locals(Address, operands.length)
     this.indices = f.locals(I32, sizes.length)
   }
 
-  #stride(operand: number, dim: number): I32 {
-    return this.#args.load(this.#operands[operand].strides[this.#firstDim + dim])
+  #stride(operand: number, dim: number): Address {
+    return this.#args.loadAddress(this.#operands[operand].strides[this.#firstDim + dim])
   }
 
   /** Goes to a position of the flattened loops, from the operands' bases. */
   seek(position: I32): void {
-    this.start(this.#operands.map((o) => this.#args.load(o.base)))
+    this.start(this.#operands.map((o) => this.#args.loadAddress(o.base)))
     const rest = this.#f.let(position)
     for (let d = this.#sizes.length - 1; d >= 0; d--) {
       if (d > 0) {
@@ -47,12 +47,12 @@ export class Nest {
         rest.set(rest.divU(size))
       } else this.indices[d].set(rest)
       for (const [i, pointer] of this.pointers.entries())
-        pointer.set(pointer.add(this.indices[d].mul(this.#stride(i, d))))
+        pointer.set(pointer.at(this.indices[d], this.#stride(i, d)))
     }
   }
 
   /** Goes to position 0 with the pointers at these addresses. */
-  start(addresses: readonly I32[]): void {
+  start(addresses: readonly Address[]): void {
     for (const [i, pointer] of this.pointers.entries()) pointer.set(addresses[i])
     for (const index of this.indices) index.set(0)
   }
@@ -65,7 +65,7 @@ export class Nest {
   }
 
   /** The pointer of an operand some positions ahead; only where there is one dimension. */
-  ahead(operand: number, count: number): I32 {
+  ahead(operand: number, count: number): Address {
     return count === 0
       ? this.pointers[operand]
       : this.pointers[operand].add(this.#stride(operand, 0).mul(count))
@@ -79,7 +79,7 @@ export class Nest {
     if (dim === 0) return
     this.#f.if(index.eq(this.#args.load(this.#sizes[dim])), () => {
       for (const [i, pointer] of this.pointers.entries())
-        pointer.set(pointer.sub(index.mul(this.#stride(i, dim))))
+        pointer.set(pointer.sub(Address.of(index).mul(this.#stride(i, dim))))
       index.set(0)
       this.advance(dim - 1)
     })

@@ -2,8 +2,8 @@
 import { type DType, dtypeInfo } from '../../../dtype.ts'
 import type { Expr } from '../../../expr.ts'
 import type { KernelScalar, Operand } from '../../../plan/kernel.ts'
-import { F32x4, type FunctionBuilder, type I32, I32x4 } from '../assembler.ts'
-import { type ArgWord, int, scalarSlot } from '../dispatch.ts'
+import { type Address, F32x4, type FunctionBuilder, type I32, I32x4 } from '../assembler.ts'
+import { type ArgWord, byteCount, int, scalarSlot } from '../dispatch.ts'
 import type { Lanes } from './vector-code.ts'
 
 /** How the innermost loop steps: not at all, element by element, by any other stride. */
@@ -27,7 +27,7 @@ export const stepOf = (stride: number): Step =>
 export const operandKey = (o: LoopOperand, dim: number): string => `${o.dtype}.${stepOf(o.strides[dim])[0]}`
 
 export function loopOperand(o: Operand, strides: readonly number[] = o.strides): LoopOperand {
-  if (o.buffer < 0) return { base: int(o.offset), dtype: 'address', strides }
+  if (o.buffer < 0) return { base: byteCount(o.offset), dtype: 'address', strides }
   const bytes = dtypeInfo(o.dtype).deviceBytes
   const moved = o.offsetSlot && { slot: o.offsetSlot.slot, bytes: o.offsetSlot.stride * bytes }
   return {
@@ -60,14 +60,14 @@ export function addOperand(words: ArgumentWords, operand: LoopOperand): OperandW
   return {
     operand,
     base: words.add(operand.base),
-    strides: operand.strides.map((s) => words.add(s * bytes)),
+    strides: operand.strides.map((s) => words.add(byteCount(s * bytes))),
   }
 }
 
 export const addScalars = (words: ArgumentWords, scalars: readonly KernelScalar[]): number[] =>
   scalars.map((s) => words.add(scalarSlot(s.slot, s.type)))
 
-export const loadScalar = (args: I32, at: number, e: Expr): Lanes =>
+export const loadScalar = (args: Address, at: number, e: Expr): Lanes =>
   e.type === 'f32' ? args.loadSplatF32(at) : args.loadSplatI32(at)
 
 /** IEEE half to single: the exponent is moved by a multiplication, which also normalises subnormals. */
@@ -100,19 +100,19 @@ const widen = (f: FunctionBuilder, dtype: DType, bits: I32x4): Lanes => {
   }
 }
 
-const loadWord = (operand: LoopOperand, address: I32): I32 =>
+const loadWord = (operand: LoopOperand, address: Address): I32 =>
   elementBytes(operand) === 2 ? address.load16U() : address.load()
 
 /** The element at an address in all lanes (or its address in all lanes). */
-export function loadSplat(f: FunctionBuilder, operand: LoopOperand, address: I32): Lanes {
-  if (operand.dtype === 'address') return address.splat()
+export function loadSplat(f: FunctionBuilder, operand: LoopOperand, address: Address): Lanes {
+  if (operand.dtype === 'address') return address.toI32().splat()
   if (operand.dtype === 'float32') return address.loadSplatF32()
   return widen(f, operand.dtype, loadWord(operand, address).splat())
 }
 
 /** The element at an address in lane 0. */
-export function loadOne(f: FunctionBuilder, operand: LoopOperand, address: I32): Lanes {
-  if (operand.dtype === 'address') return address.splat()
+export function loadOne(f: FunctionBuilder, operand: LoopOperand, address: Address): Lanes {
+  if (operand.dtype === 'address') return address.toI32().splat()
   if (elementBytes(operand) === 2) return widen(f, operand.dtype, address.load16U().splat())
   return widen(f, operand.dtype, address.load32Zero())
 }
@@ -122,15 +122,15 @@ export function loadFour(
   f: FunctionBuilder,
   operand: LoopOperand,
   step: Step,
-  address: I32,
-  stride: I32,
+  address: Address,
+  stride: Address,
   offset: number,
 ): Lanes {
   if (step === 'broadcast') return loadSplat(f, operand, address)
   if (operand.dtype === 'address') {
     const lanes =
-      step === 'contiguous' ? I32x4.const(0, 1, 2, 3) : I32x4.const(0, 1, 2, 3).mul(stride.splat())
-    return address.add(offset).splat().add(lanes)
+      step === 'contiguous' ? I32x4.const(0, 1, 2, 3) : I32x4.const(0, 1, 2, 3).mul(stride.toI32().splat())
+    return address.add(offset).toI32().splat().add(lanes)
   }
   const bytes = elementBytes(operand)
   if (step === 'contiguous')
@@ -157,8 +157,8 @@ export const toWords = (operand: LoopOperand, value: Lanes): Lanes =>
 export function storeFour(
   f: FunctionBuilder,
   step: Step,
-  address: I32,
-  stride: I32,
+  address: Address,
+  stride: Address,
   offset: number,
   value: Lanes,
 ): void {

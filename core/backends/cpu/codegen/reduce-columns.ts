@@ -3,8 +3,8 @@
  * memory (the first-level cache), and the operands are read row by row, as they lie in memory.
  */
 import { acc, Expr, load, rewrite } from '../../../expr.ts'
-import { type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
-import { int } from '../dispatch.ts'
+import { Address, type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
+import { byteCount } from '../dispatch.ts'
 import { countOps, type ElementOperand, elementOperand, emitElements } from './elements.ts'
 import { Nest } from './nest.ts'
 import { type LoopOperand, loadSplat } from './operands.ts'
@@ -31,7 +31,7 @@ const PARTS = ['block', 'total', 'compensation', 'plain'] as const
 type Part = (typeof PARTS)[number]
 export const LOCAL_BYTES = PARTS.length * TILE * 4
 
-export function emitColumns(s: ReduceStructure): Uint8Array<ArrayBuffer> {
+export function emitColumns(s: ReduceStructure): ModuleBuilder {
   const module = new ModuleBuilder(s.features)
   const type = s.body.type
   // `block` is one more operand of the body's loop, `total` takes the place of `acc` in the stores
@@ -48,16 +48,16 @@ export function emitColumns(s: ReduceStructure): Uint8Array<ArrayBuffer> {
   const helpers = makeHelpers(module, [step(1), ...values])
   module.function(
     'run',
-    { args: I32, start: I32, end: I32, local: I32 },
+    { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const part = (name: Part): ElementOperand => {
         const operand: LoopOperand = {
-          base: int(0),
+          base: byteCount(0),
           dtype: type === 'i32' ? 'int32' : 'float32',
           strides: [1],
         }
         const pointer = local.add(PARTS.indexOf(name) * TILE * 4)
-        return { operand, step: 'contiguous', pointer, stride: I32.const(4) }
+        return { operand, step: 'contiguous', pointer, stride: Address.const(4) }
       }
       const stepCodes = strips.map((count) =>
         vectorCode(f, helpers, s, [step(count)], (value) => loadOfStep(s, value)[0]),
@@ -125,7 +125,7 @@ export function emitColumns(s: ReduceStructure): Uint8Array<ArrayBuffer> {
       })
     },
   )
-  return module.bytes()
+  return module
 }
 
 /** The loads of step k of a strip are numbered behind those of the step before it and the block's. */

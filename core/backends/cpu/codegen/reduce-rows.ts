@@ -1,6 +1,6 @@
 /** Reductions whose innermost reduced dimension goes through the vector lanes. */
 import { acc, type Expr } from '../../../expr.ts'
-import { F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder, type Variable } from '../assembler.ts'
+import { Address, F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder, type Variable } from '../assembler.ts'
 import { countOps, elementOperand, RowCursor } from './elements.ts'
 import { Nest } from './nest.ts'
 import { loadSplat } from './operands.ts'
@@ -89,12 +89,12 @@ class Total {
   }
 }
 
-export function emitRows(s: ReduceStructure): Uint8Array<ArrayBuffer> {
+export function emitRows(s: ReduceStructure): ModuleBuilder {
   const type = s.body.type
   const step = combineExprs(s.combine, acc(type), s.body)
   const module = new ModuleBuilder(s.features)
   const helpers = makeHelpers(module, [step, ...s.values])
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const body = vectorCode(f, helpers, s, [step, s.body])
     const stores = new VectorCode(f, helpers, s.values, (e) =>
       e.op === 'const' || e.op === 'scalar' ? 0 : 2,
@@ -128,7 +128,7 @@ export function emitRows(s: ReduceStructure): Uint8Array<ArrayBuffer> {
       nest.advance()
     })
   })
-  return module.bytes()
+  return module
 }
 
 /** One row, in blocks; within a block, four accumulators hide the latency of the additions. */
@@ -138,7 +138,7 @@ function reduceRow(
   body: VectorCode,
   step: Expr,
   nest: Nest,
-  args: I32,
+  args: Address,
   length: I32,
   total: Total,
 ): void {
@@ -162,10 +162,11 @@ function reduceRow(
     const masked = I32x4.const(-1, 0, 0, 0).select<Lanes>(value, identity)
     set(0, combineLanes(s.combine, sums[0], masked))
   }
-  const blockEnd = f.local(I32)
-  f.while(cursor.index.ltS(length), () => {
+  const blockEnd = f.local(Address)
+  const end = Address.of(length)
+  f.while(cursor.index.ltS(end), () => {
     for (let i = 0; i < width; i++) set(i, identity)
-    blockEnd.set(f.let(cursor.index.add(BLOCK)).minS(length))
+    blockEnd.set(f.let(cursor.index.add(BLOCK)).minS(end))
     cursor.walk(blockEnd, width, vectors, single)
     let joined: Lanes[] = sums
     while (joined.length > 1)

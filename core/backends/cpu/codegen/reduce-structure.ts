@@ -1,7 +1,7 @@
 /** What the two loop nests of reduce kernels have in common. */
 import { constant, type Expr, type ScalarType } from '../../../expr.ts'
 import type { Combine } from '../../../plan/kernel.ts'
-import { F32x4, type FunctionBuilder, I32, I32x4 } from '../assembler.ts'
+import { type Address, F32x4, type FunctionBuilder, I32, I32x4 } from '../assembler.ts'
 import type { CpuFeatures } from '../dispatch.ts'
 import type { Nest } from './nest.ts'
 import { loadOne, loadScalar, type OperandWords, stepOf } from './operands.ts'
@@ -80,7 +80,7 @@ export const vectorCode = (
     return operand && stepOf(operand.operand.strides.at(-1)!) === 'broadcast' ? 1 : 2
   })
 
-export const hoistScalars = (code: VectorCode, args: I32, s: ReduceStructure): void =>
+export const hoistScalars = (code: VectorCode, args: Address, s: ReduceStructure): void =>
   code.hoist(0, (e) => loadScalar(args, s.scalars[e.value], e))
 
 /** The operands that pointers are kept for, in this order: the loads that are used, then the stores. */
@@ -90,16 +90,16 @@ export const outerOperands = (s: ReduceStructure): OperandWords[] => [
 ]
 
 /** Pointer of load number `i` of the expressions in a nest over `outerOperands`. */
-export const loadPointer = (s: ReduceStructure, nest: Nest, i: number): I32 =>
+export const loadPointer = (s: ReduceStructure, nest: Nest, i: number): Address =>
   nest.pointers[s.loads.slice(0, i).filter((o) => o !== null).length]
 
-export const storePointer = (s: ReduceStructure, nest: Nest, i: number): I32 =>
+export const storePointer = (s: ReduceStructure, nest: Nest, i: number): Address =>
   nest.pointers[nest.pointers.length - s.stores.length + i]
 
 /** The steps of reduced dimension 0 (or the elements of the vector dimension) that this unit does. */
 export function cutLength(
   f: FunctionBuilder,
-  args: I32,
+  args: Address,
   s: ReduceStructure,
   nest: Nest,
   sizeAt: number,
@@ -112,7 +112,7 @@ export function cutLength(
 }
 
 /** How often the reduced dimensions outside the vector one step in this unit. */
-export function reducedSteps(f: FunctionBuilder, args: I32, s: ReduceStructure, nest: Nest): I32 {
+export function reducedSteps(f: FunctionBuilder, args: Address, s: ReduceStructure, nest: Nest): I32 {
   if (s.reducedSizes.length === 0) return I32.const(1)
   let steps = cutLength(f, args, s, nest, s.reducedSizes[0])
   for (const at of s.reducedSizes.slice(1)) steps = steps.mul(args.load(at))

@@ -1,16 +1,16 @@
 import type { CallKernel } from '../../../plan/kernel.ts'
-import { F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder, type Variable } from '../assembler.ts'
+import { Address, F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder, type Variable } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { argumentBlock, grainOf, operandAddress, rowsOf } from './arguments.ts'
 import { RowLoops } from './row-loops.ts'
 
-const block = argumentBlock({ x: 'i32', to: 'i32', columns: 'i32' })
+const block = argumentBlock({ x: 'address', to: 'address', columns: 'i32' })
 
 /** Sets `found` to the first column whose lane of `isHit` is set; stops the search there. */
 function findFirst(
   f: FunctionBuilder,
   rows: RowLoops,
-  x: I32,
+  x: Address,
   columns: I32,
   found: Variable<I32>,
   isHit: (v: F32x4) => I32x4,
@@ -29,13 +29,13 @@ function findFirst(
 }
 
 /** Unit: one row. First the largest value (or whether there is a NaN), then its first place. */
-function emitArgmax(isFloat: boolean): Uint8Array<ArrayBuffer> {
+function emitArgmax(isFloat: boolean): ModuleBuilder {
   const module = new ModuleBuilder()
   const rows = new RowLoops(module)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = block.read(f, args)
     f.for(start, end, 1, (row) => {
-      const x = f.let(p.x.add(row.mul(p.columns).shl(2)))
+      const x = f.let(p.x.at(row.mul(p.columns), 4))
       const found = f.let(I32.const(0))
       if (isFloat) {
         const max = f.let(F32x4.const(Number.NEGATIVE_INFINITY))
@@ -64,10 +64,10 @@ function emitArgmax(isFloat: boolean): Uint8Array<ArrayBuffer> {
         max.set(max.maxS(max.shuffle(max, [1, 0, 3, 2])))
         findFirst(f, rows, x, p.columns, found, (v) => v.bitsToI32x4().eq(max))
       }
-      f.store(p.to.add(row.shl(2)), found)
+      f.store(p.to.at(row, 4), found)
     })
   })
-  return module.bytes()
+  return module
 }
 
 export function lowerArgmax(kernel: CallKernel): Dispatch[] {

@@ -1,17 +1,29 @@
 /** Named fields of an argument block: the lowering fills them by name, the emitted code reads them by name. */
 import { dtypeInfo } from '../../../dtype.ts'
 import type { CallOperand } from '../../../plan/kernel.ts'
-import type { F32, FunctionBuilder, I32, Variable } from '../assembler.ts'
-import { type ArgWord, buffer, int } from '../dispatch.ts'
+import type { Address, F32, FunctionBuilder, I32, Variable } from '../assembler.ts'
+import { type ArgWord, buffer, byteCount, int } from '../dispatch.ts'
 
-type Fields = Readonly<Record<string, 'i32' | 'f32'>>
-type FieldVariables<T extends Fields> = { [K in keyof T]: Variable<T[K] extends 'f32' ? F32 : I32> }
+/** An `address` field holds an address or a number of bytes. */
+type Fields = Readonly<Record<string, keyof FieldValues>>
+interface FieldValues {
+  readonly i32: I32
+  readonly f32: F32
+  readonly address: Address
+}
+type FieldVariables<T extends Fields> = { [K in keyof T]: Variable<FieldValues[T[K]]> }
 
 export interface ArgumentBlock<T extends Fields> {
-  /** The words in the block's order; a plain number is an integer. */
+  /** The words in the block's order; a plain number is an integer, or a number of bytes. */
   words(values: { [K in keyof T]: ArgWord | number }): ArgWord[]
   /** Loads every field into a variable. */
-  read(f: FunctionBuilder, args: I32): FieldVariables<T>
+  read(f: FunctionBuilder, args: Address | I32): FieldVariables<T>
+}
+
+const load = {
+  i32: (args: Address | I32, offset: number) => args.load(offset),
+  f32: (args: Address | I32, offset: number) => args.loadF32(offset),
+  address: (args: Address | I32, offset: number) => (args as Address).loadAddress(offset),
 }
 
 export function argumentBlock<const T extends Fields>(fields: T): ArgumentBlock<T> {
@@ -20,14 +32,12 @@ export function argumentBlock<const T extends Fields>(fields: T): ArgumentBlock<
     words: (values) =>
       names.map((name) => {
         const value = values[name]
-        return typeof value === 'number' ? int(value) : value
+        if (typeof value !== 'number') return value
+        return fields[name] === 'address' ? byteCount(value) : int(value)
       }),
     read: (f, args) =>
       Object.fromEntries(
-        names.map((name, i) => [
-          name,
-          fields[name] === 'f32' ? f.let(args.loadF32(i * 4)) : f.let(args.load(i * 4)),
-        ]),
+        names.map((name, i) => [name, f.let<Address | F32 | I32>(load[fields[name]](args, i * 4))]),
       ) as unknown as FieldVariables<T>,
   }
 }

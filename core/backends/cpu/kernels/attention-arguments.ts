@@ -15,11 +15,11 @@ export interface AttentionCode {
 }
 
 export const attentionBlock = argumentBlock({
-  q: 'i32',
-  k: 'i32',
-  v: 'i32',
-  mask: 'i32',
-  cuSeqlens: 'i32',
+  q: 'address',
+  k: 'address',
+  v: 'address',
+  mask: 'address',
+  cuSeqlens: 'address',
   heads: 'i32',
   group: 'i32',
   queries: 'i32',
@@ -28,19 +28,19 @@ export const attentionBlock = argumentBlock({
   segments: 'i32',
   /** Of all batches: unit number i is for number i % batchHeads, so that neighbours share cache lines of [B, T, H, D]. */
   batchHeads: 'i32',
-  qBatch: 'i32',
-  qHead: 'i32',
-  qRow: 'i32',
-  kBatch: 'i32',
-  kHead: 'i32',
-  kRow: 'i32',
-  vBatch: 'i32',
-  vHead: 'i32',
-  vRow: 'i32',
-  maskBatch: 'i32',
-  maskHead: 'i32',
-  maskRow: 'i32',
-  maskColumn: 'i32',
+  qBatch: 'address',
+  qHead: 'address',
+  qRow: 'address',
+  kBatch: 'address',
+  kHead: 'address',
+  kRow: 'address',
+  vBatch: 'address',
+  vHead: 'address',
+  vRow: 'address',
+  maskBatch: 'address',
+  maskHead: 'address',
+  maskRow: 'address',
+  maskColumn: 'address',
   scale: 'f32',
   kvLength: 'i32',
   p: 'f32',
@@ -49,20 +49,20 @@ export const attentionBlock = argumentBlock({
   counter0: 'i32',
   counter1: 'i32',
   // forward: o, lse; backward: dOut, o, lse, dq, dk, dv, and scratch for lse and delta
-  o: 'i32',
-  lse: 'i32',
-  dOut: 'i32',
-  dq: 'i32',
-  dk: 'i32',
-  dv: 'i32',
-  rows: 'i32',
+  o: 'address',
+  lse: 'address',
+  dOut: 'address',
+  dq: 'address',
+  dk: 'address',
+  dv: 'address',
+  rows: 'address',
   rowCount: 'i32',
-  oBatch: 'i32',
-  oRow: 'i32',
-  oHead: 'i32',
-  dOutBatch: 'i32',
-  dOutRow: 'i32',
-  dOutHead: 'i32',
+  oBatch: 'address',
+  oRow: 'address',
+  oHead: 'address',
+  dOutBatch: 'address',
+  dOutRow: 'address',
+  dOutHead: 'address',
 })
 export type AttentionParameters = ReturnType<typeof attentionBlock.read>
 
@@ -200,8 +200,8 @@ export function eachPiece(
     const last = f.let(I32.const(0))
     f.block((found) =>
       f.for(0, p.segments, 1, (s) => {
-        const from = f.let(p.cuSeqlens.add(s.shl(2)).load(0))
-        const to = f.let(p.cuSeqlens.add(s.shl(2)).load(4))
+        const from = f.let(p.cuSeqlens.at(s, 4).load(0))
+        const to = f.let(p.cuSeqlens.at(s, 4).load(4))
         f.if(to.gtS(at), () => {
           f.if(
             from.leS(at),

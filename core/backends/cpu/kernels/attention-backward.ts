@@ -3,7 +3,7 @@
  * delta = sum(dOut * o) of each query, dS = P (K dOut v^T - delta). One pass with queries across the lanes gives dq, one with
  * keys across the lanes gives dk and dv: every sum has one owner and a fixed order.
  */
-import { F32, F32x4, I32, I32x4, ModuleBuilder } from '../assembler.ts'
+import { Address, F32, F32x4, I32, I32x4, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { ceilDiv, grainOf } from './arguments.ts'
 import {
@@ -40,32 +40,32 @@ import { RowLoops } from './row-loops.ts'
 export const backwardRowsBytes = (rows: number): number => rows * 8
 
 /** Unit: one query row. */
-function emitRows(): Uint8Array<ArrayBuffer> {
+function emitRows(): ModuleBuilder {
   const module = new ModuleBuilder()
   const rows = new RowLoops(module)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = attentionBlock.read(f, args)
     f.for(start, end, 1, (row) => {
       const query = f.let(row.remU(p.queries))
       const batchHead = f.let(row.divU(p.queries))
       const batch = f.let(batchHead.divU(p.heads))
       const head = f.let(batchHead.remU(p.heads))
-      const o = p.o.add(batch.mul(p.oBatch)).add(head.mul(p.oHead)).add(query.mul(p.oRow))
-      const dOut = p.dOut.add(batch.mul(p.dOutBatch)).add(head.mul(p.dOutHead)).add(query.mul(p.dOutRow))
+      const o = p.o.at(batch, p.oBatch).at(head, p.oHead).at(query, p.oRow)
+      const dOut = p.dOut.at(batch, p.dOutBatch).at(head, p.dOutHead).at(query, p.dOutRow)
       const sum = f.let(F32x4.const(0))
       rows.each(f, p.depth, [o, dOut], {}, ([a, b]) => sum.set(sum.add(a.mul(b))))
-      const at = row.shl(2)
+      const at = Address.of(row).shl(2)
       const lse = f.let(p.lse.add(at).loadF32())
       const infinite = lse.eq(Number.NEGATIVE_INFINITY)
       f.storeF32(p.rows.add(at), infinite.select(F32.const(Number.POSITIVE_INFINITY), lse))
       f.storeF32(p.rows.add(deltaOffset(p)).add(at), sumLanes(f, sum))
     })
   })
-  return module.bytes()
+  return module
 }
 
 /** Bytes from the lse of a row to its delta. */
-const deltaOffset = (p: AttentionParameters): I32 => p.rowCount.shl(2)
+const deltaOffset = (p: AttentionParameters): Address => Address.of(p.rowCount).shl(2)
 
 /** P and dS of four lanes of a row: `score` and `gradient` (dOut v) as computed, lse and delta of the query. */
 function probabilities(
@@ -93,16 +93,16 @@ function probabilities(
 function queryPanel(c: AttentionContext, panel: LanePanel): void {
   const { head, token: query, count, first } = panel
   const { f, code, fn, p, local } = c
-  const panelBytes = f.let(p.depth.mul(ROW_BYTES))
+  const panelBytes = f.let(Address.of(p.depth).mul(ROW_BYTES))
   const q = f.let(local.add(SCRATCH.panels))
   const dOut = f.let(q.add(panelBytes))
   const dq = f.let(dOut.add(panelBytes))
-  f.call(fn.pack, q, head.q.add(query.mul(p.qRow)), p.qRow, I32.const(4), count, p.depth)
-  f.call(fn.pack, dOut, head.dOut.add(query.mul(p.dOutRow)), p.dOutRow, I32.const(4), count, p.depth)
+  f.call(fn.pack, q, head.q.at(query, p.qRow), p.qRow, Address.const(4), count, p.depth)
+  f.call(fn.pack, dOut, head.dOut.at(query, p.dOutRow), p.dOutRow, Address.const(4), count, p.depth)
   f.memoryFill(dq, 0, panelBytes)
-  const rowAt = f.let(p.rows.add(head.row.add(query).shl(2)))
-  const lanes = (from: I32) => {
-    f.memoryCopy(local.add(SCRATCH.laneValues), from, count.shl(2))
+  const rowAt = f.let(p.rows.at(head.row.add(query), 4))
+  const lanes = (from: Address) => {
+    f.memoryCopy(local.add(SCRATCH.laneValues), from, Address.of(count).shl(2))
     return HALVES.map((half) => f.let(local.loadF32x4(SCRATCH.laneValues + 16 * half)))
   }
   const lse = lanes(rowAt)
@@ -112,12 +112,12 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
 
   f.for(first, last, ROW_BLOCK, (key) => {
     const keys = f.let(last.sub(key).minS(I32.const(ROW_BLOCK)))
-    const k = f.let(head.k.add(key.mul(p.kRow)))
-    const v = f.let(head.v.add(key.mul(p.vRow)))
+    const k = f.let(head.k.at(key, p.kRow))
+    const v = f.let(head.v.at(key, p.vRow))
     f.call(fn.tiles.scores, k, p.kRow, keys, p.depth, q, local.add(SCRATCH.scores))
     f.call(fn.tiles.scores, v, p.vRow, keys, p.depth, dOut, local.add(SCRATCH.gradients))
     fillKeepByKey(c, { row: head.row.add(query), queries: count, key, keys })
-    const mask = f.let(head.mask.add(query.mul(p.maskRow)).add(key.mul(p.maskColumn)))
+    const mask = f.let(head.mask.at(query, p.maskRow).at(key, p.maskColumn))
     const at = f.let(local)
     f.for(0, keys, 1, (j) => {
       for (const half of HALVES) {
@@ -138,20 +138,20 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
     })
     f.call(fn.tiles.accumulate, k, p.kRow, keys, p.depth, local.add(SCRATCH.scores), dq)
   })
-  const rowBytes = p.heads.mul(p.depth).shl(2)
+  const rowBytes = Address.of(p.heads.mul(p.depth)).shl(2)
   const to = p.dq.add(tokenOffset(p, head, p.queries, query))
   f.call(fn.store, dq, p.depth, to, rowBytes, count)
 }
 
 /** Bytes to token `token` of a query head in a contiguous [B, T, H, D]. */
-const tokenOffset = (p: AttentionParameters, head: Head, tokens: I32, token: I32): I32 =>
-  head.batch.mul(tokens).add(token).mul(p.heads).add(head.head).mul(p.depth).shl(2)
+const tokenOffset = (p: AttentionParameters, head: Head, tokens: I32, token: I32): Address =>
+  Address.of(head.batch.mul(tokens).add(token).mul(p.heads).add(head.head).mul(p.depth)).shl(2)
 
 /** dk and dv of one panel of keys, summed over the query heads that share them. */
 function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<LanePanel, 'head'>): void {
   const { f, code, fn, p, local } = c
   const { token: key, count, first: start, last } = panel
-  const panelBytes = f.let(p.depth.mul(ROW_BYTES))
+  const panelBytes = f.let(Address.of(p.depth).mul(ROW_BYTES))
   const k = f.let(local.add(SCRATCH.panels))
   const v = f.let(k.add(panelBytes))
   const dk = f.let(v.add(panelBytes))
@@ -166,19 +166,19 @@ function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<Lane
   f.for(0, p.group, 1, (member) => {
     const head = headOf(f, p, batch, f.let(kvHead.mul(p.group).add(member)))
     f.if(member.eqz(), () => {
-      f.call(fn.pack, k, head.k.add(key.mul(p.kRow)), p.kRow, I32.const(4), count, p.depth)
-      f.call(fn.pack, v, head.v.add(key.mul(p.vRow)), p.vRow, I32.const(4), count, p.depth)
+      f.call(fn.pack, k, head.k.at(key, p.kRow), p.kRow, Address.const(4), count, p.depth)
+      f.call(fn.pack, v, head.v.at(key, p.vRow), p.vRow, Address.const(4), count, p.depth)
     })
     f.for(first, last, ROW_BLOCK, (query) => {
       const queries = f.let(last.sub(query).minS(I32.const(ROW_BLOCK)))
-      const q = f.let(head.q.add(query.mul(p.qRow)))
-      const dOut = f.let(head.dOut.add(query.mul(p.dOutRow)))
+      const q = f.let(head.q.at(query, p.qRow))
+      const dOut = f.let(head.dOut.at(query, p.dOutRow))
       f.call(fn.tiles.scores, q, p.qRow, queries, p.depth, k, local.add(SCRATCH.scores))
       f.call(fn.tiles.scores, dOut, p.dOutRow, queries, p.depth, v, local.add(SCRATCH.gradients))
       const row = f.let(head.row.add(query))
       fillKeepByQuery(c, { row, queries, key, keys: count })
-      const mask = f.let(head.mask.add(query.mul(p.maskRow)).add(key.mul(p.maskColumn)))
-      const rowAt = f.let(p.rows.add(row.shl(2)))
+      const mask = f.let(head.mask.at(query, p.maskRow).at(key, p.maskColumn))
+      const rowAt = f.let(p.rows.at(row, 4))
       const deltaBytes = f.let(deltaOffset(p))
       const at = f.let(local)
       f.for(0, queries, 1, (i) => {
@@ -208,19 +208,19 @@ function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<Lane
     })
   })
   const kvHeads = f.let(p.heads.divU(p.group))
-  const rowBytes = f.let(kvHeads.mul(p.depth).shl(2))
-  const to = f.let(batch.mul(p.keys).add(key).mul(rowBytes).add(kvHead.mul(p.depth).shl(2)))
+  const rowBytes = f.let(Address.of(kvHeads.mul(p.depth)).shl(2))
+  const to = f.let(Address.of(batch.mul(p.keys).add(key)).mul(rowBytes).at(kvHead.mul(p.depth), 4))
   f.call(fn.store, dk, p.depth, p.dk.add(to), rowBytes, count)
   f.call(fn.store, dv, p.depth, p.dv.add(to), rowBytes, count)
 }
 
 /** Unit: a block of queries of one query head. */
-function emitQueryGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
+function emitQueryGradients(code: AttentionCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
   const fn = emitAttentionFunctions(module)
   module.function(
     'run',
-    { args: I32, start: I32, end: I32, local: I32 },
+    { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
       const exp = negativeExponential(f)
@@ -239,16 +239,16 @@ function emitQueryGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
       })
     },
   )
-  return module.bytes()
+  return module
 }
 
 /** Unit: a block of keys of one key head. */
-function emitKeyGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
+function emitKeyGradients(code: AttentionCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
   const fn = emitAttentionFunctions(module)
   module.function(
     'run',
-    { args: I32, start: I32, end: I32, local: I32 },
+    { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
       const exp = negativeExponential(f)
@@ -274,7 +274,7 @@ function emitKeyGradients(code: AttentionCode): Uint8Array<ArrayBuffer> {
       })
     },
   )
-  return module.bytes()
+  return module
 }
 
 export function lowerBlockedBackward(call: AttentionCall): Dispatch[] {
@@ -283,7 +283,7 @@ export function lowerBlockedBackward(call: AttentionCall): Dispatch[] {
   const pairs = rows * Math.min(shape.keys, code.packed ? 64 : shape.keys)
   const dispatch = (
     name: string,
-    emit: () => Uint8Array<ArrayBuffer>,
+    emit: () => ModuleBuilder,
     tokens: number,
     heads: number,
     panels: number,

@@ -1,5 +1,6 @@
 /** Pieces of blocked attention that its forward and backward kernels share. */
 import {
+  Address,
   F32x4,
   type FunctionBuilder,
   type FunctionHandle,
@@ -69,12 +70,12 @@ export const scratchBytes = (depth: number, panels: number): number =>
 export interface Head {
   readonly batch: I32
   readonly head: I32
-  readonly q: I32
-  readonly k: I32
-  readonly v: I32
-  readonly mask: I32
-  readonly o: I32
-  readonly dOut: I32
+  readonly q: Address
+  readonly k: Address
+  readonly v: Address
+  readonly mask: Address
+  readonly o: Address
+  readonly dOut: Address
   /** Number of the head's first query row among those of all batches and heads. */
   readonly row: I32
 }
@@ -84,12 +85,12 @@ export function headOf(f: FunctionBuilder, p: AttentionParameters, batch: I32, h
   return {
     batch,
     head,
-    q: f.let(p.q.add(batch.mul(p.qBatch)).add(head.mul(p.qHead))),
-    k: f.let(p.k.add(batch.mul(p.kBatch)).add(kvHead.mul(p.kHead))),
-    v: f.let(p.v.add(batch.mul(p.vBatch)).add(kvHead.mul(p.vHead))),
-    mask: f.let(p.mask.add(batch.mul(p.maskBatch)).add(head.mul(p.maskHead))),
-    o: f.let(p.o.add(batch.mul(p.oBatch)).add(head.mul(p.oHead))),
-    dOut: f.let(p.dOut.add(batch.mul(p.dOutBatch)).add(head.mul(p.dOutHead))),
+    q: f.let(p.q.at(batch, p.qBatch).at(head, p.qHead)),
+    k: f.let(p.k.at(batch, p.kBatch).at(kvHead, p.kHead)),
+    v: f.let(p.v.at(batch, p.vBatch).at(kvHead, p.vHead)),
+    mask: f.let(p.mask.at(batch, p.maskBatch).at(head, p.maskHead)),
+    o: f.let(p.o.at(batch, p.oBatch).at(head, p.oHead)),
+    dOut: f.let(p.dOut.at(batch, p.dOutBatch).at(head, p.dOutHead)),
     row: f.let(batch.mul(p.heads).add(head).mul(p.queries)),
   }
 }
@@ -98,17 +99,17 @@ export function headOf(f: FunctionBuilder, p: AttentionParameters, batch: I32, h
  * The mask at four lanes (`half` of a panel): from `pointer` (of the panel's first lane) on in steps of `stride` bytes; lanes
  * beyond `count` repeat the last one.
  */
-export function loadMask(f: FunctionBuilder, pointer: I32, stride: I32, half: number, count: I32): F32x4 {
+export function loadMask(f: FunctionBuilder, pointer: Address, stride: Address, half: number, count: I32): F32x4 {
   const values = f.local(F32x4)
   f.if(
-    stride.eqz(),
+    stride.isZero(),
     () => values.set(pointer.loadSplatF32()),
     () => {
       const at = f.let(pointer)
       for (let lane = 0; lane < 4 * half + 4; lane++) {
         if (lane === 4 * half) values.set(at.loadSplatF32())
         else if (lane > 4 * half) values.set(values.withLane(lane - 4 * half, at.loadF32()))
-        at.set(count.gtS(lane + 1).select<I32>(at.add(stride), at))
+        at.set(count.gtS(lane + 1).select<Address>(at.add(stride), at))
       }
     },
   )
@@ -123,7 +124,7 @@ export interface AttentionContext {
   readonly exp: NegativeExponential
   readonly dropout: DropoutBlocks | null
   readonly p: AttentionParameters
-  readonly local: I32
+  readonly local: Address
 }
 
 /** Up to eight tokens across the lanes. */
@@ -158,11 +159,11 @@ interface KeepRange {
 /** Fills `keep` with dropout factors, queries across the lanes: row j for key `key` + j. */
 export function fillKeepByKey({ f, local, dropout }: AttentionContext, range: KeepRange): void {
   if (!dropout) return
-  const to = f.local(I32)
+  const to = f.local(Address)
   f.for(0, range.queries, 1, (lane) =>
     dropout(
       { row: range.row.add(lane), column: range.key, count: range.keys },
-      (lead) => to.set(local.add(lane.shl(2)).sub(lead.mul(ROW_BYTES))),
+      (lead) => to.set(local.at(lane, 4).sub(Address.of(lead).mul(ROW_BYTES))),
       (factors) => {
         factors.forEach((four, i) => {
           const v = f.let(four)
@@ -179,11 +180,11 @@ export function fillKeepByQuery({ f, local, dropout }: AttentionContext, range: 
   if (!dropout) return
   const keep = f.let(local.add(SCRATCH.keep))
   const from = f.let(local.add(SCRATCH.dropoutRow))
-  const to = f.local(I32)
+  const to = f.local(Address)
   f.for(0, range.queries, 1, (i) => {
     dropout(
       { row: range.row.add(i), column: range.key, count: range.keys },
-      (lead) => to.set(from.sub(lead.shl(2))),
+      (lead) => to.set(from.sub(Address.of(lead).shl(2))),
       (factors) => {
         factors.forEach((four, j) => {
           f.storeVector(to, four, 16 * j)

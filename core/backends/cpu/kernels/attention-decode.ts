@@ -2,7 +2,7 @@
  * Attention of a few queries over many keys, as in generation with a cache: lanes run along keys and depth, not along
  * queries, and all scores of a query fit thread-local scratch.
  */
-import { F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder } from '../assembler.ts'
+import { Address, F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { grainOf } from './arguments.ts'
 import {
@@ -28,9 +28,9 @@ export const isDecode = ({ shape, code }: AttentionCall): boolean =>
 interface Query {
   readonly head: Head
   readonly query: I32
-  readonly q: I32
+  readonly q: Address
   readonly keys: I32
-  readonly scores: I32
+  readonly scores: Address
 }
 
 /** Writes the scores of all keys, four at a time (lanes beyond the last are -inf), and gives their maximum. */
@@ -41,13 +41,13 @@ function scoresOf(f: FunctionBuilder, code: AttentionCode, p: AttentionParameter
   const lanes = f.let(I32x4.const(0, 1, 2, 3))
   const row = f.let(at.head.k)
   const to = f.let(at.scores)
-  const mask = f.let(at.head.mask.add(at.query.mul(p.maskRow)))
+  const mask = f.let(at.head.mask.at(at.query, p.maskRow))
   f.for(0, at.keys, 4, (key) => {
     const left = f.let(at.keys.sub(key))
-    const rows = [f.let<I32>(row)]
+    const rows = [f.let<Address>(row)]
     // keys that do not exist repeat the last one
     for (let j = 1; j < 4; j++)
-      rows.push(f.let(left.gtS(j).select<I32>(rows[j - 1].add(p.kRow), rows[j - 1])))
+      rows.push(f.let(left.gtS(j).select<Address>(rows[j - 1].add(p.kRow), rows[j - 1])))
     row.set(rows[3].add(p.kRow))
     const sums = rows.map(() => f.let(zero))
     const q = f.let(at.q)
@@ -63,7 +63,7 @@ function scoresOf(f: FunctionBuilder, code: AttentionCode, p: AttentionParameter
     if (code.mask) {
       const values = f.let(mask.loadSplatF32())
       for (let j = 1; j < 4; j++) {
-        mask.set(left.gtS(j).select<I32>(mask.add(p.maskColumn), mask))
+        mask.set(left.gtS(j).select<Address>(mask.add(p.maskColumn), mask))
         values.set(values.withLane(j, mask.loadF32()))
       }
       mask.set(mask.add(p.maskColumn))
@@ -85,8 +85,8 @@ function weightedRows(
   p: AttentionParameters,
   vectors: number,
   at: Query,
-  v: I32,
-  o: I32,
+  v: Address,
+  o: Address,
   inverse: F32x4,
 ) {
   const sums = Array.from({ length: vectors }, () => f.let(zero))
@@ -106,11 +106,11 @@ function weightedRows(
 }
 
 /** Unit: one query of one head of one batch. */
-function emitDecode(code: AttentionCode): Uint8Array<ArrayBuffer> {
+function emitDecode(code: AttentionCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
   module.function(
     'run',
-    { args: I32, start: I32, end: I32, local: I32 },
+    { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
       const exp = negativeExponential(f)
@@ -121,12 +121,12 @@ function emitDecode(code: AttentionCode): Uint8Array<ArrayBuffer> {
         // the last key that query i sees is i + kvLength - queries
         const seen = code.causal ? query.add(p.kvLength).sub(p.queries).add(1) : p.kvLength
         const keys = f.let(f.let(seen).maxS(I32.const(0)))
-        const at = { head, query, q: head.q.add(query.mul(p.qRow)), keys, scores: local }
+        const at = { head, query, q: head.q.at(query, p.qRow), keys, scores: local }
         const max = scoresOf(f, code, p, at)
         const pivot = f.let(max.eq(minusInfinity).select<F32x4>(zero, max))
         const sum = f.let(zero)
         f.for(0, keys, 4, (key) => {
-          const score = f.let(local.add(key.shl(2)))
+          const score = f.let(local.at(key, 4))
           const e = f.let(exp(score.loadF32x4().sub(pivot)))
           f.storeVector(score, e)
           sum.set(sum.add(e))
@@ -135,7 +135,7 @@ function emitDecode(code: AttentionCode): Uint8Array<ArrayBuffer> {
         sum.set(sum.add(sum.shuffle(sum, [1, 0, 3, 2])))
         const inverse = f.let(sum.eq(zero).select(zero, F32x4.const(1).div(sum)))
         const v = f.let(head.v)
-        const o = f.let(head.o.add(query.mul(p.oRow)))
+        const o = f.let(head.o.at(query, p.oRow))
         const column = f.let(I32.const(0))
         for (const vectors of [8, 1])
           f.forFrom(column, p.depth.sub(4 * vectors - 1), 4 * vectors, () => {
@@ -144,11 +144,11 @@ function emitDecode(code: AttentionCode): Uint8Array<ArrayBuffer> {
             o.set(o.add(16 * vectors))
           })
         const lse = max.add(logVector(f, sum)).lane(0)
-        f.storeF32(p.lse.add(head.row.add(query).shl(2)), lse)
+        f.storeF32(p.lse.at(head.row.add(query), 4), lse)
       })
     },
   )
-  return module.bytes()
+  return module
 }
 
 export function lowerDecode(call: AttentionCall): Dispatch {

@@ -3,7 +3,7 @@
  * Gimelshein, "Online normalizer calculation for softmax", 2018; Dao et al., "FlashAttention", 2022). Eight queries lie
  * across the lanes, so that the softmax needs no sums over lanes.
  */
-import { F32x4, I32, type I32x4, ModuleBuilder } from '../assembler.ts'
+import { Address, F32x4, I32, type I32x4, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { ceilDiv } from './arguments.ts'
 import {
@@ -49,7 +49,7 @@ function finishScores(
   const { head, token: query, count } = panel
   const scale = f.let(p.scale.splat())
   const hidden = f.let(minusInfinity)
-  const mask = f.let(head.mask.add(query.mul(p.maskRow)).add(key.mul(p.maskColumn)))
+  const mask = f.let(head.mask.at(query, p.maskRow).at(key, p.maskColumn))
   const at = f.let(local)
   f.for(0, keys, 1, (j) => {
     for (const half of HALVES) {
@@ -66,7 +66,7 @@ function finishScores(
 }
 
 /** Multiplies the sums [D][8] by a factor for each lane. */
-function scaleSums(c: AttentionContext, sums: I32, factor: readonly F32x4[]): void {
+function scaleSums(c: AttentionContext, sums: Address, factor: readonly F32x4[]): void {
   const { f, p } = c
   const at = f.let(sums)
   f.for(0, p.depth, 1, () => {
@@ -81,8 +81,8 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
   const { head, token: query, count, first } = panel
   const scores = f.let(local.add(SCRATCH.scores))
   const q = f.let(local.add(SCRATCH.panels))
-  const sums = f.let(q.add(p.depth.mul(ROW_BYTES)))
-  f.call(fn.pack, q, head.q.add(query.mul(p.qRow)), p.qRow, I32.const(4), count, p.depth)
+  const sums = f.let(q.at(p.depth, ROW_BYTES))
+  f.call(fn.pack, q, head.q.at(query, p.qRow), p.qRow, Address.const(4), count, p.depth)
   f.memoryFill(sums, 0, p.depth.mul(ROW_BYTES))
   const max: Pair = [f.let(minusInfinity), f.let(minusInfinity)]
   const total: Pair = [f.let(zero), f.let(zero)]
@@ -90,7 +90,7 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
 
   f.for(first, last, ROW_BLOCK, (key) => {
     const keys = f.let(last.sub(key).minS(I32.const(ROW_BLOCK)))
-    f.call(fn.tiles.scores, head.k.add(key.mul(p.kRow)), p.kRow, keys, p.depth, q, scores)
+    f.call(fn.tiles.scores, head.k.at(key, p.kRow), p.kRow, keys, p.depth, q, scores)
     fillKeepByKey(c, { row: head.row.add(query), queries: count, key, keys })
     const old = max.map((m) => f.let<F32x4>(m))
     finishScores(c, panel, limits, key, keys, max)
@@ -111,25 +111,25 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
       }
       at.set(at.add(ROW_BYTES))
     })
-    f.call(fn.tiles.accumulate, head.v.add(key.mul(p.vRow)), p.vRow, keys, p.depth, scores, sums)
+    f.call(fn.tiles.accumulate, head.v.at(key, p.vRow), p.vRow, keys, p.depth, scores, sums)
   })
 
   // a query without keys gives 0, and lse -inf
   const inverse = total.map((t) => f.let(t.eq(zero).select(zero, F32x4.const(1).div(t))))
   scaleSums(c, sums, inverse)
-  f.call(fn.store, sums, p.depth, head.o.add(query.mul(p.oRow)), p.oRow, count)
+  f.call(fn.store, sums, p.depth, head.o.at(query, p.oRow), p.oRow, count)
   for (const half of HALVES)
     f.storeVector(local, max[half].add(logVector(f, total[half])), SCRATCH.laneValues + 16 * half)
-  f.memoryCopy(p.lse.add(head.row.add(query).shl(2)), local.add(SCRATCH.laneValues), count.shl(2))
+  f.memoryCopy(p.lse.at(head.row.add(query), 4), local.add(SCRATCH.laneValues), Address.of(count).shl(2))
 }
 
 /** Unit: a block of queries of one head of one batch. */
-function emitForward(code: AttentionCode): Uint8Array<ArrayBuffer> {
+function emitForward(code: AttentionCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
   const fn = emitAttentionFunctions(module)
   module.function(
     'run',
-    { args: I32, start: I32, end: I32, local: I32 },
+    { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const p = attentionBlock.read(f, args)
       const exp = negativeExponential(f)
@@ -148,7 +148,7 @@ function emitForward(code: AttentionCode): Uint8Array<ArrayBuffer> {
       })
     },
   )
-  return module.bytes()
+  return module
 }
 
 export function lowerBlockedForward(call: AttentionCall): Dispatch[] {

@@ -5,7 +5,7 @@
  * - `scores`: s[r, lane] = sum over d of row[r, d] panel[d, lane];
  * - `accumulate`: sums[d, lane] += sum over r of row[r, d] weights[r, lane].
  */
-import { F32x4, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+import { Address, F32x4, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
 import { transpose4 } from './elements.ts'
 
 export const LANES = 8
@@ -23,17 +23,24 @@ export interface AttentionTiles {
 
 /** `scores(rows, rowStride, count, depth, panel, to)`, strides in bytes, for any number of rows. */
 function emitScores(module: ModuleBuilder): FunctionHandle {
-  const parameters = { rows: I32, rowStride: I32, count: I32, depth: I32, panel: I32, to: I32 }
+  const parameters = {
+    rows: Address,
+    rowStride: Address,
+    count: I32,
+    depth: I32,
+    panel: Address,
+    to: Address,
+  }
   return module.function(null, parameters, (f, { rows, rowStride, count, depth, panel, to }) => {
     f.for(0, count, TILE_ROWS, (done) => {
       const left = f.let(count.sub(done))
-      const row = [f.let<I32>(rows)]
+      const row = [f.let<Address>(rows)]
       // rows that do not exist repeat the last one
       for (let r = 1; r < TILE_ROWS; r++)
-        row.push(f.let(left.gtS(r).select<I32>(row[r - 1].add(rowStride), row[r - 1])))
+        row.push(f.let(left.gtS(r).select<Address>(row[r - 1].add(rowStride), row[r - 1])))
       rows.set(row[TILE_ROWS - 1].add(rowStride))
       const sums = Array.from({ length: 2 * TILE_ROWS }, () => f.let(F32x4.const(0)))
-      const at = f.let<I32>(panel)
+      const at = f.let<Address>(panel)
       const step = (i: number) => {
         const low = f.let(at.loadF32x4(i * ROW_BYTES))
         const high = f.let(at.loadF32x4(i * ROW_BYTES + 16))
@@ -68,11 +75,11 @@ function emitScores(module: ModuleBuilder): FunctionHandle {
 function accumulateColumns(
   f: FunctionBuilder,
   columns: number,
-  at: { rows: I32; rowStride: I32; count: I32; weights: I32; sums: I32 },
+  at: { rows: Address; rowStride: Address; count: I32; weights: Address; sums: Address },
 ): void {
   const totals = Array.from({ length: 2 * columns }, (_, i) => f.let(at.sums.loadF32x4(i * 16)))
-  const row = f.let<I32>(at.rows)
-  const weights = f.let<I32>(at.weights)
+  const row = f.let<Address>(at.rows)
+  const weights = f.let<Address>(at.weights)
   f.for(0, at.count, 1, () => {
     const low = f.let(weights.loadF32x4(0))
     const high = f.let(weights.loadF32x4(16))
@@ -91,7 +98,14 @@ function accumulateColumns(
 
 /** `accumulate(rows, rowStride, count, depth, weights, sums)`. */
 function emitAccumulate(module: ModuleBuilder): FunctionHandle {
-  const parameters = { rows: I32, rowStride: I32, count: I32, depth: I32, weights: I32, sums: I32 }
+  const parameters = {
+    rows: Address,
+    rowStride: Address,
+    count: I32,
+    depth: I32,
+    weights: Address,
+    sums: Address,
+  }
   return module.function(null, parameters, (f, { rows, rowStride, count, depth, weights, sums }) => {
     const d = f.let(I32.const(0))
     for (const columns of [4, 1])
@@ -110,12 +124,12 @@ export const emitAttentionTiles = (module: ModuleBuilder): AttentionTiles => ({
 
 /** `store(sums, depth, to, rowStride, count)`: the first `count` lanes of [D][8], each as a row of D. */
 export function emitStoreLanes(module: ModuleBuilder): FunctionHandle {
-  const parameters = { sums: I32, depth: I32, to: I32, rowStride: I32, count: I32 }
+  const parameters = { sums: Address, depth: I32, to: Address, rowStride: Address, count: I32 }
   return module.function(null, parameters, (f, { sums, depth, to, rowStride, count }) => {
     // lanes beyond the count go to the last row; they are stored before the lane that belongs there
-    const rows = [f.let<I32>(to)]
+    const rows = [f.let<Address>(to)]
     for (let lane = 1; lane < LANES; lane++)
-      rows.push(f.let(count.gtS(lane).select<I32>(rows[lane - 1].add(rowStride), rows[lane - 1])))
+      rows.push(f.let(count.gtS(lane).select<Address>(rows[lane - 1].add(rowStride), rows[lane - 1])))
     const advance = (columns: number) => {
       for (const row of rows) row.set(row.add(4 * columns))
       sums.set(sums.add(columns * ROW_BYTES))

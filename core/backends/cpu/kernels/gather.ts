@@ -1,12 +1,12 @@
 import type { CallKernel } from '../../../plan/kernel.ts'
-import { I32, ModuleBuilder } from '../assembler.ts'
+import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { argumentBlock, grainOf, operandAddress, rowsOf } from './arguments.ts'
 
 const block = argumentBlock({
-  x: 'i32',
-  index: 'i32',
-  to: 'i32',
+  x: 'address',
+  index: 'address',
+  to: 'address',
   columns: 'i32',
   perRow: 'i32',
   outside: 'i32',
@@ -14,21 +14,21 @@ const block = argumentBlock({
 const NAN_BITS = 0x7fc00000
 
 /** Unit: one element of the result, moved as a 32-bit word. */
-function emitGather(): Uint8Array<ArrayBuffer> {
+function emitGather(): ModuleBuilder {
   const module = new ModuleBuilder()
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = block.read(f, args)
     f.for(start, end, 1, (unit) => {
-      const column = f.let(p.index.add(unit.shl(2)).load())
+      const column = f.let(p.index.at(unit, 4).load())
       const value = f.let<I32>(p.outside)
       f.if(column.ltU(p.columns), () => {
         const row = unit.divU(p.perRow)
-        value.set(p.x.add(row.mul(p.columns).add(column).shl(2)).load())
+        value.set(p.x.at(row.mul(p.columns).add(column), 4).load())
       })
-      f.store(p.to.add(unit.shl(2)), value)
+      f.store(p.to.at(unit, 4), value)
     })
   })
-  return module.bytes()
+  return module
 }
 
 export function lowerGather(kernel: CallKernel): Dispatch[] {

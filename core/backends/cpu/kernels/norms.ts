@@ -1,5 +1,5 @@
 import type { CallKernel } from '../../../plan/kernel.ts'
-import { F32, F32x4, type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
+import { Address, F32, F32x4, type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
 import { type Dispatch, type LowerContext, scalarSlot } from '../dispatch.ts'
 import { argumentBlock, grainOf, operandAddress, rowsOf } from './arguments.ts'
 import { sumLanes } from './elements.ts'
@@ -19,12 +19,12 @@ const codeKey = (name: string, code: NormCode) =>
   `${name}.${code.norm}.${code.weight}.${code.bias}.${code.relaxedSimd}`
 
 const forwardBlock = argumentBlock({
-  x: 'i32',
-  weight: 'i32',
-  bias: 'i32',
-  y: 'i32',
-  mean: 'i32',
-  rstd: 'i32',
+  x: 'address',
+  weight: 'address',
+  bias: 'address',
+  y: 'address',
+  mean: 'address',
+  rstd: 'address',
   columns: 'i32',
   eps: 'f32',
 })
@@ -33,17 +33,17 @@ const forwardBlock = argumentBlock({
 function eachRow(
   f: FunctionBuilder,
   p: { start: I32; end: I32; columns: I32 },
-  body: (row: I32, at: I32, count: F32) => void,
+  body: (row: I32, at: Address, count: F32) => void,
 ): void {
   const count = f.let(p.columns.toF32())
-  f.for(p.start, p.end, 1, (row) => body(row, f.let(row.mul(p.columns).shl(2)), count))
+  f.for(p.start, p.end, 1, (row) => body(row, f.let(Address.of(row.mul(p.columns)).shl(2)), count))
 }
 
 /** Unit: one row. The variance is summed about the mean, in a second pass. */
-function emitForward(code: NormCode): Uint8Array<ArrayBuffer> {
+function emitForward(code: NormCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
   const rows = new RowLoops(module)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = forwardBlock.read(f, args)
     eachRow(f, { start, end, columns: p.columns }, (row, at, count) => {
       const x = f.let(p.x.add(at))
@@ -53,7 +53,7 @@ function emitForward(code: NormCode): Uint8Array<ArrayBuffer> {
       if (code.norm === 'layer') {
         rows.each(f, p.columns, [x], {}, ([v], _keep, part) => sums[part].set(sums[part].add(v)))
         mean.set(total().div(count))
-        f.storeF32(p.mean.add(row.shl(2)), mean)
+        f.storeF32(p.mean.at(row, 4), mean)
         for (const sum of sums) sum.set(F32x4.const(0))
       }
       const center = f.let(mean.splat())
@@ -62,7 +62,7 @@ function emitForward(code: NormCode): Uint8Array<ArrayBuffer> {
         sums[part].set(f.madd(d, d, sums[part]))
       })
       const rstd = f.let(F32.const(1).div(total().div(count).add(p.eps).sqrt()))
-      f.storeF32(p.rstd.add(row.shl(2)), rstd)
+      f.storeF32(p.rstd.at(row, 4), rstd)
       const scale = f.let(rstd.splat())
       const reads = [x, ...(code.weight ? [p.weight] : []), ...(code.bias ? [p.bias] : [])]
       rows.each(f, p.columns, reads, { write: p.y.add(at) }, ([v, ...affine]) => {
@@ -73,16 +73,16 @@ function emitForward(code: NormCode): Uint8Array<ArrayBuffer> {
       })
     })
   })
-  return module.bytes()
+  return module
 }
 
 const backwardBlock = argumentBlock({
-  dy: 'i32',
-  x: 'i32',
-  mean: 'i32',
-  rstd: 'i32',
-  weight: 'i32',
-  dx: 'i32',
+  dy: 'address',
+  x: 'address',
+  mean: 'address',
+  rstd: 'address',
+  weight: 'address',
+  dx: 'address',
   columns: 'i32',
 })
 
@@ -90,15 +90,15 @@ const backwardBlock = argumentBlock({
  * Unit: one row. With g = dy * weight and h the normalised row: dx = rstd (g - mean(g) - h mean(g h)), without mean(g) for RMS
  * norm.
  */
-function emitBackward(code: NormCode): Uint8Array<ArrayBuffer> {
+function emitBackward(code: NormCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
   const rows = new RowLoops(module)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = backwardBlock.read(f, args)
     const isLayer = code.norm === 'layer'
     eachRow(f, { start, end, columns: p.columns }, (row, at, count) => {
-      const mean = isLayer ? f.let(p.mean.add(row.shl(2)).loadSplatF32()) : null
-      const rstd = f.let(p.rstd.add(row.shl(2)).loadSplatF32())
+      const mean = isLayer ? f.let(p.mean.at(row, 4).loadSplatF32()) : null
+      const rstd = f.let(p.rstd.at(row, 4).loadSplatF32())
       const hat = (x: F32x4) => (mean ? x.sub(mean) : x).mul(rstd)
       const reads = [p.dy.add(at), p.x.add(at), ...(code.weight ? [p.weight] : [])].map((r) => f.let(r))
       const sumsG = [f.let(F32x4.const(0)), f.let(F32x4.const(0))]
@@ -117,7 +117,7 @@ function emitBackward(code: NormCode): Uint8Array<ArrayBuffer> {
       })
     })
   })
-  return module.bytes()
+  return module
 }
 
 const lowerForward =

@@ -3,7 +3,7 @@
  * time.
  */
 import type { CallKernel } from '../../../plan/kernel.ts'
-import { type FunctionBuilder, I32, I32x4, ModuleBuilder } from '../assembler.ts'
+import { Address, type FunctionBuilder, I32, I32x4, ModuleBuilder } from '../assembler.ts'
 import { type Dispatch, scalarSlot } from '../dispatch.ts'
 import { argumentBlock, ceilDiv, grainOf, operandAddress } from './arguments.ts'
 import { RowLoops } from './row-loops.ts'
@@ -60,7 +60,7 @@ export function philoxStream(f: FunctionBuilder, key: PhiloxKey): PhiloxStream {
 }
 
 const block = argumentBlock({
-  to: 'i32',
+  to: 'address',
   count: 'i32',
   key0: 'i32',
   key1: 'i32',
@@ -69,15 +69,15 @@ const block = argumentBlock({
 })
 
 /** Unit: 16 elements. */
-function emitPhilox(): Uint8Array<ArrayBuffer> {
+function emitPhilox(): ModuleBuilder {
   const module = new ModuleBuilder()
   const rows = new RowLoops(module)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = block.read(f, args)
     const stream = philoxStream(f, p)
     f.for(start, end, 1, (unit) => {
       const words = stream(unit)
-      const to = f.let(p.to.add(unit.shl(6)))
+      const to = f.let(p.to.at(unit, 64))
       const left = f.let(p.count.sub(unit.shl(4)))
       for (let w = 0; w < 4; w++)
         f.if(
@@ -90,7 +90,7 @@ function emitPhilox(): Uint8Array<ArrayBuffer> {
         )
     })
   })
-  return module.bytes()
+  return module
 }
 
 export function lowerPhilox(kernel: CallKernel): Dispatch[] {

@@ -1,4 +1,5 @@
 import {
+  Address,
   F32,
   F32x4,
   type FunctionBuilder,
@@ -14,7 +15,7 @@ export class RowLoops {
   readonly #store: FunctionHandle
 
   constructor(module: ModuleBuilder) {
-    const loadParameters = { address: I32, count: I32, fill: F32 }
+    const loadParameters = { address: Address, count: I32, fill: F32 }
     this.#load = module.helper(F32x4, loadParameters, (f, { address, count, fill }) => {
       const v = f.let(fill.splat())
       v.set(v.withLane(0, address.loadF32(0)))
@@ -22,7 +23,7 @@ export class RowLoops {
       f.if(count.gtS(2), () => v.set(v.withLane(2, address.loadF32(8))))
       return v
     })
-    const storeParameters = { address: I32, value: F32x4, count: I32 }
+    const storeParameters = { address: Address, value: F32x4, count: I32 }
     this.#store = module.function(null, storeParameters, (f, { address, value, count }) => {
       f.storeLane(address, value, 0, 0)
       f.if(count.gtS(1), () => f.storeLane(address, value, 1, 4))
@@ -31,11 +32,11 @@ export class RowLoops {
   }
 
   /** The last `count` (1 to 3) elements of a row; the lanes above hold `fill`. */
-  loadTail(f: FunctionBuilder, address: I32, count: I32, fill: number): F32x4 {
+  loadTail(f: FunctionBuilder, address: Address, count: I32, fill: number): F32x4 {
     return f.callFor(F32x4, this.#load, address, count, F32.const(fill))
   }
 
-  storeTail(f: FunctionBuilder, address: I32, value: F32x4, count: I32): void {
+  storeTail(f: FunctionBuilder, address: Address, value: F32x4, count: I32): void {
     f.call(this.#store, address, value, count)
   }
 
@@ -47,8 +48,8 @@ export class RowLoops {
   each(
     f: FunctionBuilder,
     columns: I32,
-    reads: readonly I32[],
-    options: { fill?: number; write?: I32 },
+    reads: readonly Address[],
+    options: { fill?: number; write?: Address },
     // biome-ignore lint/suspicious/noConfusingVoidType: a body that returns nothing is the common case
     body: (values: F32x4[], keep: (v: F32x4) => F32x4, part: 0 | 1) => F32x4 | void,
   ): void {

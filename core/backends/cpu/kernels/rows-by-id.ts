@@ -1,29 +1,35 @@
 /** Rows of a table by number, and the gradient of that: rows added up by number. */
 import { type DType, dtypeInfo } from '../../../dtype.ts'
 import type { CallKernel } from '../../../plan/kernel.ts'
-import { I32, ModuleBuilder } from '../assembler.ts'
+import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { argumentBlock, ceilDiv, grainOf, operandAddress } from './arguments.ts'
 import { loadFour, loadOne } from './elements.ts'
 import { RowLoops } from './row-loops.ts'
 
-const gatherBlock = argumentBlock({ table: 'i32', ids: 'i32', to: 'i32', tableRows: 'i32', columns: 'i32' })
+const gatherBlock = argumentBlock({
+  table: 'address',
+  ids: 'address',
+  to: 'address',
+  tableRows: 'i32',
+  columns: 'i32',
+})
 
 /** Unit: one row of the result. */
-function emitGatherRows(dtype: DType): Uint8Array<ArrayBuffer> {
+function emitGatherRows(dtype: DType): ModuleBuilder {
   const module = new ModuleBuilder()
   const bytes = dtypeInfo(dtype).deviceBytes
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = gatherBlock.read(f, args)
     f.for(start, end, 1, (row) => {
-      const id = f.let(p.ids.add(row.shl(2)).load())
-      const to = f.let(p.to.add(row.mul(p.columns).shl(2)))
+      const id = f.let(p.ids.at(row, 4).load())
+      const to = f.let(p.to.at(row.mul(p.columns), 4))
       f.if(
         id.ltU(p.tableRows),
         () => {
-          const from = f.let(p.table.add(id.mul(p.columns).mul(bytes)))
+          const from = f.let(p.table.at(id.mul(p.columns), bytes))
           if (dtype === 'float32') {
-            f.memoryCopy(to, from, p.columns.shl(2))
+            f.memoryCopy(to, from, Address.of(p.columns).shl(2))
             return
           }
           const advance = (count: number) => {
@@ -40,11 +46,11 @@ function emitGatherRows(dtype: DType): Uint8Array<ArrayBuffer> {
             advance(1)
           })
         },
-        () => f.for(0, p.columns, 1, (column) => f.storeF32(to.add(column.shl(2)), Number.NaN)),
+        () => f.for(0, p.columns, 1, (column) => f.storeF32(to.at(column, 4), Number.NaN)),
       )
     })
   })
-  return module.bytes()
+  return module
 }
 
 export function lowerGatherRows(kernel: CallKernel): Dispatch[] {
@@ -71,9 +77,9 @@ export function lowerGatherRows(kernel: CallKernel): Dispatch[] {
 }
 
 const scatterBlock = argumentBlock({
-  from: 'i32',
-  ids: 'i32',
-  to: 'i32',
+  from: 'address',
+  ids: 'address',
+  to: 'address',
   count: 'i32',
   tableRows: 'i32',
   rowsPerUnit: 'i32',
@@ -84,28 +90,28 @@ const scatterBlock = argumentBlock({
 const SCATTER_UNITS = 64
 
 /** Unit: a range of the table's rows: zeros, then the sums in the order of the ids. */
-function emitScatterAddRows(): Uint8Array<ArrayBuffer> {
+function emitScatterAddRows(): ModuleBuilder {
   const module = new ModuleBuilder()
   const rows = new RowLoops(module)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = scatterBlock.read(f, args)
-    const rowBytes = f.let(p.columns.shl(2))
+    const rowBytes = f.let(Address.of(p.columns).shl(2))
     f.for(start, end, 1, (unit) => {
       const first = f.let(unit.mul(p.rowsPerUnit))
       const count = f.let(p.rowsPerUnit.minS(p.tableRows.sub(first)))
-      const to = f.let(p.to.add(first.mul(rowBytes)))
-      f.memoryFill(to, 0, count.mul(rowBytes))
+      const to = f.let(p.to.at(first, rowBytes))
+      f.memoryFill(to, 0, Address.of(count).mul(rowBytes))
       f.for(0, p.count, 1, (i) => {
-        const row = f.let(p.ids.add(i.shl(2)).load().sub(first))
+        const row = f.let(p.ids.at(i, 4).load().sub(first))
         f.if(row.ltU(count), () => {
-          const sum = f.let(to.add(row.mul(rowBytes)))
-          const reads = [sum, p.from.add(i.mul(rowBytes))]
+          const sum = f.let(to.at(row, rowBytes))
+          const reads = [sum, p.from.at(i, rowBytes)]
           rows.each(f, p.columns, reads, { write: sum }, ([a, b]) => a.add(b))
         })
       })
     })
   })
-  return module.bytes()
+  return module
 }
 
 export function lowerScatterAddRows(kernel: CallKernel): Dispatch[] {

@@ -1,5 +1,5 @@
 import type { CallKernel } from '../../../plan/kernel.ts'
-import { F32x4, I32, ModuleBuilder } from '../assembler.ts'
+import { Address, F32x4, I32, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch, LowerContext } from '../dispatch.ts'
 import { argumentBlock, grainOf, operandAddress, rowsOf } from './arguments.ts'
 import { sumLanes } from './elements.ts'
@@ -7,18 +7,18 @@ import { negativeExponential } from './exp-negative.ts'
 import { RowLoops } from './row-loops.ts'
 import { logVector } from './vector-functions.ts'
 
-const block = argumentBlock({ x: 'i32', y: 'i32', columns: 'i32' })
+const block = argumentBlock({ x: 'address', y: 'address', columns: 'i32' })
 
 /** Unit: one row. */
-function emitSoftmax(log: boolean, relaxedSimd: boolean): Uint8Array<ArrayBuffer> {
+function emitSoftmax(log: boolean, relaxedSimd: boolean): ModuleBuilder {
   const module = new ModuleBuilder({ relaxedSimd })
   const rows = new RowLoops(module)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = block.read(f, args)
     const exp = negativeExponential(f)
     const fill = Number.NEGATIVE_INFINITY
     f.for(start, end, 1, (row) => {
-      const at = f.let(row.mul(p.columns).shl(2))
+      const at = f.let(Address.of(row.mul(p.columns)).shl(2))
       const x = f.let(p.x.add(at))
       const y = f.let(p.y.add(at))
       // a NaN is passed over here, but makes the sum NaN
@@ -42,7 +42,7 @@ function emitSoftmax(log: boolean, relaxedSimd: boolean): Uint8Array<ArrayBuffer
       }
     })
   })
-  return module.bytes()
+  return module
 }
 
 export function lowerSoftmax(kernel: CallKernel, ctx: LowerContext): Dispatch[] {
