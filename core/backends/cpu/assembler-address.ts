@@ -33,10 +33,7 @@ export class Address {
   }
 
   static const(value: number): Address {
-    return new Address(
-      [{ narrow: [0x41, signedLeb(value)], wide: [0x42, signedLeb64(value)] }],
-      value,
-    )
+    return new Address([{ narrow: [0x41, signedLeb(value)], wide: [0x42, signedLeb64(value)] }], value)
   }
   /** An `I32` is extended with its sign. */
   static of(value: Address | I32 | number): Address {

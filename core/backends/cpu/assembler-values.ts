@@ -69,12 +69,7 @@ export const simdLoad = (
   align: number,
   address: { readonly code: Code },
   offset: number,
-): Code => [
-  address.code,
-  0xfd,
-  unsignedLeb(opcode),
-  memoryArgument(align, offset),
-]
+): Code => [address.code, 0xfd, unsignedLeb(opcode), memoryArgument(align, offset)]
 
 /** A 32-bit integer; also an address, a truth value (0 or not), a size. */
 export class I32 {

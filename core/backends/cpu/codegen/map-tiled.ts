@@ -144,7 +144,9 @@ function emitTiledMap(s: TiledStructure): ModuleBuilder {
           emitElements(f, code, s.values, loads, stores, columns)
           for (const [i, pointer] of pointers.entries())
             pointer.set(
-              pointer.add(s.transposed.includes(i) ? COLUMNS * 4 : args.loadAddress(operands[i].strides.at(-2)!)),
+              pointer.add(
+                s.transposed.includes(i) ? COLUMNS * 4 : args.loadAddress(operands[i].strides.at(-2)!),
+              ),
             )
         })
         nest.advance()
@@ -155,7 +157,14 @@ function emitTiledMap(s: TiledStructure): ModuleBuilder {
 }
 
 /** Copies a tile whose columns lie `stride` bytes apart, and whose rows one word, to rows of COLUMNS words. */
-function turnOver(f: FunctionBuilder, from: Address, stride: Address, to: Address, rows: I32, columns: I32): void {
+function turnOver(
+  f: FunctionBuilder,
+  from: Address,
+  stride: Address,
+  to: Address,
+  rows: I32,
+  columns: I32,
+): void {
   const source = f.let(from)
   const target = f.let(to)
   const column = f.local(I32)

@@ -106,8 +106,9 @@ function emitMap(s: MapStructure): ModuleBuilder {
     const code = new VectorCode(f, helpers, s.values, levelOf)
     code.hoist(0, (e) => loadScalar(args, s.scalars[e.value], e))
     const operands = [...s.loads, ...s.stores]
-    const elementOperands = (list: readonly OperandWords[], first: number) => (pointers: readonly Address[]) =>
-      list.map((o, i) => elementOperand(args, o, pointers[first + i]))
+    const elementOperands =
+      (list: readonly OperandWords[], first: number) => (pointers: readonly Address[]) =>
+        list.map((o, i) => elementOperand(args, o, pointers[first + i]))
     const loads = elementOperands(s.loads, 0)
     const stores = elementOperands(s.stores, s.loads.length)
     const nest = new Nest(f, args, s.sizes, operands)

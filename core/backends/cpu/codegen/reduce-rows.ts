@@ -1,6 +1,14 @@
 /** Reductions whose innermost reduced dimension goes through the vector lanes. */
 import { acc, type Expr } from '../../../expr.ts'
-import { Address, F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder, type Variable } from '../assembler.ts'
+import {
+  Address,
+  F32x4,
+  type FunctionBuilder,
+  I32,
+  I32x4,
+  ModuleBuilder,
+  type Variable,
+} from '../assembler.ts'
 import { countOps, elementOperand, RowCursor } from './elements.ts'
 import { Nest } from './nest.ts'
 import { loadSplat } from './operands.ts'

@@ -1,5 +1,13 @@
 import type { CallKernel } from '../../../plan/kernel.ts'
-import { Address, F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder, type Variable } from '../assembler.ts'
+import {
+  Address,
+  F32x4,
+  type FunctionBuilder,
+  I32,
+  I32x4,
+  ModuleBuilder,
+  type Variable,
+} from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { argumentBlock, grainOf, operandAddress, rowsOf } from './arguments.ts'
 import { RowLoops } from './row-loops.ts'

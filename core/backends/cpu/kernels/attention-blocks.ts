@@ -4,7 +4,7 @@ import {
   F32x4,
   type FunctionBuilder,
   type FunctionHandle,
-  I32,
+  type I32,
   I32x4,
   type ModuleBuilder,
   type Variable,
@@ -99,7 +99,13 @@ export function headOf(f: FunctionBuilder, p: AttentionParameters, batch: I32, h
  * The mask at four lanes (`half` of a panel): from `pointer` (of the panel's first lane) on in steps of `stride` bytes; lanes
  * beyond `count` repeat the last one.
  */
-export function loadMask(f: FunctionBuilder, pointer: Address, stride: Address, half: number, count: I32): F32x4 {
+export function loadMask(
+  f: FunctionBuilder,
+  pointer: Address,
+  stride: Address,
+  half: number,
+  count: I32,
+): F32x4 {
   const values = f.local(F32x4)
   f.if(
     stride.isZero(),

@@ -5,7 +5,14 @@
  * - `scores`: s[r, lane] = sum over d of row[r, d] panel[d, lane];
  * - `accumulate`: sums[d, lane] += sum over r of row[r, d] weights[r, lane].
  */
-import { Address, F32x4, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+import {
+  Address,
+  F32x4,
+  type FunctionBuilder,
+  type FunctionHandle,
+  I32,
+  type ModuleBuilder,
+} from '../assembler.ts'
 import { transpose4 } from './elements.ts'
 
 export const LANES = 8
