@@ -3,8 +3,18 @@
  * @module
  */
 export { HubError, InputError, SafetensorsError } from './errors.ts'
+export { openUrl, type UrlOptions } from './files/http-file.ts'
+export {
+  blobAccess,
+  type FileInput,
+  memoryAccess,
+  openInput,
+  type RandomAccess,
+} from './files/random-access.ts'
 export { TOKENIZER_FILES } from './model-files.ts'
 export { localFolder, type ModelFolder, openModelFolder } from './model-folder.ts'
+export { TorchFileError } from './pickle/errors.ts'
+export { openTorchFile } from './pickle/torch-file.ts'
 export {
   type DownloadProgress,
   download,

@@ -1,4 +1,10 @@
-import { parseIndex, WEIGHTS_INDEX_NAME, WEIGHTS_NAME } from './safetensors/checkpoint.ts'
+import {
+  parseIndex,
+  TORCH_WEIGHTS_INDEX_NAME,
+  TORCH_WEIGHTS_NAME,
+  WEIGHTS_INDEX_NAME,
+  WEIGHTS_NAME,
+} from './safetensors/checkpoint.ts'
 
 /** Patterns of the files that a tokenizer may be made of. */
 export const TOKENIZER_FILES: readonly string[] = [
@@ -15,8 +21,9 @@ export const TOKENIZER_FILES: readonly string[] = [
 
 /**
  * Which files of a repository a model needs: all JSON, text and template files at the top, and one set of safetensors
- * weights: `model.safetensors`, else the shards, else whatever top-level safetensors files there are (adapters).
- * Other formats and copies in folders (onnx, openvino, original) are left out.
+ * weights: `model.safetensors`, else the shards, else whatever top-level safetensors files there are (adapters). A model
+ * that has none of these: `pytorch_model.bin` or its shards. Other formats and copies in folders (onnx, openvino, original)
+ * are left out.
  */
 export function modelFiles(paths: readonly string[]): string[] {
   const weights = paths.filter((path) => /^[^/]+\.safetensors$/.test(path))
@@ -25,11 +32,18 @@ export function modelFiles(paths: readonly string[]): string[] {
     ? [WEIGHTS_NAME]
     : paths.includes(WEIGHTS_INDEX_NAME) && shards.length > 0
       ? shards
-      : weights
+      : weights.length > 0
+        ? weights
+        : torchWeights(paths)
   const others = paths.filter(
     (path) => /^[^/]+\.(json|txt|jinja)$/.test(path) || path === '1_Pooling/config.json',
   )
   return [...others, ...chosen]
+}
+
+function torchWeights(paths: readonly string[]): string[] {
+  if (paths.includes(TORCH_WEIGHTS_NAME)) return [TORCH_WEIGHTS_NAME]
+  return paths.filter((path) => /^pytorch_model-\d+-of-\d+\.bin$/.test(path))
 }
 
 /** Paths that match any of the patterns; as in Python's fnmatch, `*` stands for anything, `/` included, `?` for one. */
@@ -67,9 +81,16 @@ export async function missingFiles(folder: FolderView, patterns?: readonly strin
   }
   await need('config.json', 'adapter_config.json')
   await need('tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'vocab.json')
-  if (!(await folder.has(WEIGHTS_NAME)) && (await folder.has(WEIGHTS_INDEX_NAME))) {
-    const shards = parseIndex(WEIGHTS_INDEX_NAME, await folder.text(WEIGHTS_INDEX_NAME)).values()
+  for (const [whole, index] of [
+    [WEIGHTS_NAME, WEIGHTS_INDEX_NAME],
+    [TORCH_WEIGHTS_NAME, TORCH_WEIGHTS_INDEX_NAME],
+  ]) {
+    if (await folder.has(whole)) return missing
+    if (!(await folder.has(index))) continue
+    const shards = parseIndex(index, await folder.text(index)).values()
     for (const shard of new Set(shards)) await need(shard)
-  } else await need(WEIGHTS_NAME, 'adapter_model.safetensors')
+    return missing
+  }
+  await need(WEIGHTS_NAME, 'adapter_model.safetensors')
   return missing
 }

@@ -1,7 +1,7 @@
 import { HubError } from './errors.ts'
+import type { RandomAccess } from './files/random-access.ts'
 import { looksLikePath } from './repo-id.ts'
 import type { ResolveOptions } from './resolve-model.ts'
-import type { RandomAccess } from './safetensors/random-access.ts'
 import { webFolder } from './web-folder.ts'
 
 /** The files of one model, wherever they are: a folder of this machine, a web server's, a browser's cache. */

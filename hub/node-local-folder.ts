@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError, messageOf } from './errors.ts'
+import { openFile } from './files/node-file.ts'
 import type { ModelFolder } from './model-folder.ts'
 import { fileSize } from './node-cache.ts'
-import { openFile } from './safetensors/node-file.ts'
 
 const isMissing = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException

@@ -108,10 +108,10 @@ function chooseFiles(listed: RemoteFile[], name: string, patterns?: readonly str
     throw new HubError(
       `[hub] ${name} has no file ${patterns.map(quote).join(', ')} among its ${paths.length}`,
     )
-  if (!patterns && ![...chosen].some((path) => path.endsWith('.safetensors'))) {
+  if (!patterns && ![...chosen].some((path) => /\.(safetensors|bin)$/.test(path))) {
     const other = paths.find((path) => /\.(bin|pt|gguf|onnx|h5|msgpack)$/.test(path))
     throw new HubError(
-      `[hub] ${name} has no safetensors weights${other ? `, only ${other}` : ''}; choose a model that has`,
+      `[hub] ${name} has no weights in safetensors or pytorch_model.bin${other ? `, only ${other}` : ''}; choose a model that has`,
     )
   }
   return listed.filter(({ path }) => chosen.has(path))

@@ -26,7 +26,7 @@ export interface HubOptions {
 }
 
 export interface ResolveOptions extends HubOptions {
-  /** Files to bring, by pattern (`*` and `?`). Default: what a model needs, with weights in safetensors alone. */
+  /** Files to bring, by pattern (`*` and `?`). Default: what a model needs, with weights in safetensors, else of PyTorch. */
   files?: readonly string[]
 }
 
@@ -41,7 +41,7 @@ export interface ResolveOptions extends HubOptions {
  * ```
  *
  * @throws HubError, one line with the fix, for a bad or unknown id, a revision or file that is not there, a model
- * without safetensors, refused access, a network that cannot be reached. The signal's reason if it was aborted.
+ * without weights, refused access, a network that cannot be reached. The signal's reason if it was aborted.
  */
 export async function resolveModel(idOrFolder: string, options: ResolveOptions = {}): Promise<string> {
   return (await inNode()).resolveInNode(idOrFolder, options)

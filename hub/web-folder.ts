@@ -1,7 +1,7 @@
 import { HubError, messageOf } from './errors.ts'
+import { blobAccess } from './files/random-access.ts'
 import type { ModelFolder } from './model-folder.ts'
 import type { HubOptions } from './resolve-model.ts'
-import { blobAccess } from './safetensors/random-access.ts'
 
 /**
  * The files of a folder on a web server, fetched whole when they are asked for: a model needs all of its weights. What

@@ -1,52 +1,69 @@
 import { messageOf, quote, SafetensorsError } from '../errors.ts'
+import type { FileInput } from '../files/random-access.ts'
 import type { ModelFolder } from '../model-folder.ts'
 import type { StoredTensor } from './convert.ts'
 import type { TensorInfo } from './header.ts'
-import { findTensor, openSafetensors, type SafetensorsInput, type TensorReader } from './reader.ts'
+import { findTensor, openSafetensors, type TensorReader } from './reader.ts'
 
 /** Names of the weight files that transformers' `save_pretrained` writes. */
 export const WEIGHTS_NAME = 'model.safetensors'
 export const WEIGHTS_INDEX_NAME = 'model.safetensors.index.json'
+/** Names of the weight files of older models, pickled by PyTorch. */
+export const TORCH_WEIGHTS_NAME = 'pytorch_model.bin'
+export const TORCH_WEIGHTS_INDEX_NAME = 'pytorch_model.bin.index.json'
 
-/** Opens one file of a model by its name within the model's folder. */
-export type OpenShard = (file: string) => Promise<SafetensorsInput>
+/** Finds one file of a model by its name within the model's folder. */
+export type OpenShard = (file: string) => Promise<FileInput>
 
 /**
- * Opens the weights of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` lists,
- * every one of which is opened and checked before this returns.
+ * Opens the weights of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` lists, every
+ * one of which is opened and checked before this returns. An older model that has neither: `pytorch_model.bin` or its
+ * shards, read without running anything of them (`openTorchFile`).
  *
  * @param source path of a folder (Node), or an opened one
- * @throws SafetensorsError if the folder holds neither, or if any file is missing or malformed.
+ * @throws InputError if the folder holds none of these, or if any file is missing or malformed.
  */
 export async function openCheckpoint(source: string | ModelFolder): Promise<TensorReader> {
   const folder =
     typeof source === 'string' ? await (await import('../model-folder.ts')).localFolder(source) : source
-  const whole = await folder.open(WEIGHTS_NAME)
-  if (whole) return openSafetensors(whole)
-  const index = await folder.text(WEIGHTS_INDEX_NAME)
-  if (index === undefined)
-    throw new SafetensorsError(
-      `[safetensors] ${folder.name}: holds neither ${WEIGHTS_NAME} nor ${WEIGHTS_INDEX_NAME}; is it a model's folder?`,
-    )
-  return openShards(`${folder.name}/${WEIGHTS_INDEX_NAME}`, index, async (file) => {
-    const shard = await folder.open(file)
-    if (!shard) throw new SafetensorsError(`[safetensors] ${folder.name}/${file}: no such file`)
-    return shard
-  })
+  for (const [name, indexName] of [
+    [WEIGHTS_NAME, WEIGHTS_INDEX_NAME],
+    [TORCH_WEIGHTS_NAME, TORCH_WEIGHTS_INDEX_NAME],
+  ]) {
+    const whole = await folder.open(name)
+    if (whole) return openWeights(whole, name)
+    const index = await folder.text(indexName)
+    if (index === undefined) continue
+    return openShards(`${folder.name}/${indexName}`, index, async (file) => {
+      const shard = await folder.open(file)
+      if (!shard) throw new SafetensorsError(`[safetensors] ${folder.name}/${file}: no such file`)
+      return shard
+    })
+  }
+  throw new SafetensorsError(
+    `[safetensors] ${folder.name}: holds neither ${WEIGHTS_NAME} nor ${WEIGHTS_INDEX_NAME}, nor ${TORCH_WEIGHTS_NAME}; is it a model's folder?`,
+  )
+}
+
+/** A file of weights by its kind, which its name tells: `.bin`, `.pt` and `.pth` are PyTorch's, others safetensors. */
+async function openWeights(input: FileInput, file: string): Promise<TensorReader> {
+  if (!/\.(bin|pth?)$/.test(file)) return openSafetensors(input)
+  return (await import('../pickle/torch-file.ts')).openTorchFile(input)
 }
 
 /**
- * Opens a checkpoint in shards.
+ * Opens a checkpoint in shards, of safetensors or of PyTorch's pickled files.
  *
  * @param name of the index, for messages
  * @param indexJson text of `model.safetensors.index.json`
- * @param open opens a shard; it is only asked for plain names below the model's folder
+ * @param open finds a shard; it is only asked for plain names below the model's folder
  */
 export async function openShards(name: string, indexJson: string, open: OpenShard): Promise<TensorReader> {
   const weightMap = parseIndex(name, indexJson)
   const shards = new Map<string, TensorReader>()
   try {
-    for (const file of new Set(weightMap.values())) shards.set(file, await openSafetensors(await open(file)))
+    for (const file of new Set(weightMap.values()))
+      shards.set(file, await openWeights(await open(file), file))
     for (const [tensor, file] of weightMap) {
       if (!shards.get(file)!.tensors.has(tensor))
         throw new SafetensorsError(

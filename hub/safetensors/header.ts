@@ -1,4 +1,5 @@
 import { messageOf, quote, SafetensorsError } from '../errors.ts'
+import type { RandomAccess } from '../files/random-access.ts'
 import {
   dtypeRank,
   formatShape,
@@ -7,20 +8,23 @@ import {
   tensorByteLength,
 } from './dtype.ts'
 import { parseHeaderJson } from './header-json.ts'
-import type { RandomAccess } from './random-access.ts'
 
-/** Where a tensor lies. `offset` counts bytes from the start of the file. */
+/** A tensor that is there to be read, and the bytes it takes. */
 export interface TensorInfo {
   readonly name: string
   readonly dtype: SafetensorsDtype
   readonly shape: readonly number[]
-  readonly offset: number
   readonly byteLength: number
+}
+
+/** A tensor and where it lies; `offset` counts bytes from the start of the file. */
+export interface PlacedTensor extends TensorInfo {
+  readonly offset: number
 }
 
 export interface Header {
   readonly metadata: Readonly<Record<string, string>> | null
-  readonly tensors: ReadonlyMap<string, TensorInfo>
+  readonly tensors: ReadonlyMap<string, PlacedTensor>
 }
 
 /** The format's limit. A larger header is refused unread. */
@@ -78,7 +82,7 @@ function checkHeader(json: string, dataStart: number, fileSize: number): Header 
   const byPlace = [...entries].sort(
     ([, a], [, b]) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1],
   )
-  const tensors = new Map<string, TensorInfo>()
+  const tensors = new Map<string, PlacedTensor>()
   let expected = 0 // where the next tensor must begin, from the start of the data
   for (const [name, { dtype, shape, offsets }] of byPlace) {
     const [begin, end] = offsets

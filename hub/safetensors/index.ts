@@ -12,8 +12,7 @@ export {
 } from './convert.ts'
 export { isSafetensorsDtype, type SafetensorsDtype } from './dtype.ts'
 export { MAX_HEADER_BYTES, type TensorInfo, type TensorSpec } from './header.ts'
-export { blobAccess, memoryAccess, type RandomAccess } from './random-access.ts'
-export { openSafetensors, type SafetensorsInput, type TensorReader } from './reader.ts'
+export { openSafetensors, type TensorReader } from './reader.ts'
 export {
   type SaveCheckpointOptions,
   saveCheckpoint,

@@ -1,8 +1,8 @@
-import { quote, SafetensorsError } from '../errors.ts'
+import { InputError, quote, SafetensorsError } from '../errors.ts'
+import { type FileInput, openInput, type RandomAccess } from '../files/random-access.ts'
 import { type StoredTensor, toFloat32, toTypedArray } from './convert.ts'
 import { formatShape } from './dtype.ts'
-import { type Header, readHeader, type TensorInfo } from './header.ts'
-import { blobAccess, memoryAccess, type RandomAccess } from './random-access.ts'
+import { type Header, type PlacedTensor, readHeader, type TensorInfo } from './header.ts'
 
 /** Named tensors that are read one at a time: one file, or a checkpoint of several. */
 export interface TensorReader {
@@ -12,7 +12,7 @@ export interface TensorReader {
   readonly metadata: Readonly<Record<string, string>> | null
   /** Every tensor by name, in the order of the files. */
   readonly tensors: ReadonlyMap<string, TensorInfo>
-  /** @throws SafetensorsError if there is no such tensor. */
+  /** @throws InputError if there is no such tensor. */
   info(name: string): TensorInfo
   /** A tensor with its bytes, which may be a view on the source. */
   read(name: string): Promise<StoredTensor>
@@ -24,11 +24,9 @@ export interface TensorReader {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** Where to read from: a path (Node), a whole file in memory, a Blob or File, or anything that reads in ranges. */
-export type SafetensorsInput = string | Uint8Array | ArrayBufferLike | Blob | RandomAccess
-
 /**
- * Opens a safetensors file and checks its header; tensors are read when they are asked for.
+ * Opens a safetensors file and checks its header; tensors are read when they are asked for. Of a URL only the header and
+ * the ranges of those tensors are fetched.
  *
  * ```ts
  * await using file = await openSafetensors('model.safetensors')
@@ -36,29 +34,16 @@ export type SafetensorsInput = string | Uint8Array | ArrayBufferLike | Blob | Ra
  * const weight = await file.readFloat32('embeddings.word_embeddings.weight')
  * ```
  *
- * @throws SafetensorsError, one line that names the file, if it is missing or malformed.
+ * @throws SafetensorsError, one line that names the file, if it is malformed; InputError if it cannot be opened.
  */
-export async function openSafetensors(input: SafetensorsInput): Promise<TensorReader> {
-  const source = await toRandomAccess(input)
+export async function openSafetensors(input: FileInput): Promise<TensorReader> {
+  const source = await openInput(input)
   try {
     return new SafetensorsFile(source, await readHeader(source))
   } catch (error) {
     await source.close()
     throw error
   }
-}
-
-async function toRandomAccess(input: SafetensorsInput): Promise<RandomAccess> {
-  if (typeof input === 'string') return (await import('./node-file.ts')).openFile(input)
-  if (input instanceof Blob) return blobAccess(input, 'name' in input ? String(input.name) : undefined)
-  if (input instanceof Uint8Array || input instanceof ArrayBuffer || isShared(input))
-    return memoryAccess(input)
-  return input
-}
-
-/** Pages that are not cross-origin isolated have no SharedArrayBuffer at all. */
-function isShared(input: object): input is SharedArrayBuffer {
-  return typeof SharedArrayBuffer !== 'undefined' && input instanceof SharedArrayBuffer
 }
 
 /** Converted in pieces of this many bytes, so that widening a large tensor takes little memory beside the result. */
@@ -77,7 +62,7 @@ class SafetensorsFile implements TensorReader {
     this.tensors = header.tensors
   }
 
-  info(name: string): TensorInfo {
+  info(name: string): PlacedTensor {
     return findTensor(this, name)
   }
 
@@ -96,25 +81,7 @@ class SafetensorsFile implements TensorReader {
   }
 
   async readFloat32(name: string, dest?: Float32Array): Promise<Float32Array> {
-    const { dtype, shape, offset, byteLength } = this.info(name)
-    const length = shape.reduce((product, dim) => product * dim, 1)
-    if (dest && dest.length !== length)
-      throw new SafetensorsError(
-        `[safetensors] tensor ${quote(name)}: ${formatShape(shape)} has ${length} elements, the destination ${dest.length}`,
-      )
-    const out = dest ?? new Float32Array(length)
-    if (dtype === 'F32') {
-      await this.#source.readInto(offset, new Uint8Array(out.buffer, out.byteOffset, out.byteLength))
-      return out
-    }
-    for (let at = 0, done = 0; at < byteLength; ) {
-      const bytes = await this.#source.read(offset + at, Math.min(CONVERT_BYTES, byteLength - at))
-      const count = toTypedArray({ dtype, bytes }).length
-      toFloat32({ name, dtype, bytes }, out.subarray(done, done + count))
-      done += count
-      at += bytes.length
-    }
-    return out
+    return readFloat32At(this.#source, this.info(name), dest)
   }
 
   close(): Promise<void> {
@@ -126,15 +93,44 @@ class SafetensorsFile implements TensorReader {
   }
 }
 
-/** @throws SafetensorsError that says so, with the nearest names, if `reader` has no such tensor. */
-export function findTensor(reader: Pick<TensorReader, 'name' | 'tensors'>, name: string): TensorInfo {
+/** Reads a tensor that lies in one piece as float32, into `dest` if given. */
+export async function readFloat32At(
+  source: RandomAccess,
+  { name, dtype, shape, offset, byteLength }: PlacedTensor,
+  dest?: Float32Array,
+): Promise<Float32Array> {
+  const length = shape.reduce((product, dim) => product * dim, 1)
+  if (dest && dest.length !== length)
+    throw new SafetensorsError(
+      `[safetensors] tensor ${quote(name)}: ${formatShape(shape)} has ${length} elements, the destination ${dest.length}`,
+    )
+  const out = dest ?? new Float32Array(length)
+  if (dtype === 'F32') {
+    await source.readInto(offset, new Uint8Array(out.buffer, out.byteOffset, out.byteLength))
+    return out
+  }
+  for (let at = 0, done = 0; at < byteLength; ) {
+    const bytes = await source.read(offset + at, Math.min(CONVERT_BYTES, byteLength - at))
+    const count = toTypedArray({ dtype, bytes }).length
+    toFloat32({ name, dtype, bytes }, out.subarray(done, done + count))
+    done += count
+    at += bytes.length
+  }
+  return out
+}
+
+/** @throws InputError that says so, with the nearest names, if `reader` has no such tensor. */
+export function findTensor<Info>(
+  reader: { readonly name: string; readonly tensors: ReadonlyMap<string, Info> },
+  name: string,
+): Info {
   const found = reader.tensors.get(name)
   if (found) return found
   const last = name.slice(name.lastIndexOf('.') + 1)
   const names = [...reader.tensors.keys()]
   const similar = names.filter((other) => other.endsWith(last)).slice(0, 3)
   const hint = (similar.length ? similar : names.slice(0, 3)).map(quote).join(', ')
-  throw new SafetensorsError(
-    `[safetensors] ${reader.name}: no tensor ${quote(name)} among its ${names.length}${hint && ` (such as ${hint})`}`,
+  throw new InputError(
+    `[hub] ${reader.name}: no tensor ${quote(name)} among its ${names.length}${hint && ` (such as ${hint})`}`,
   )
 }

@@ -114,10 +114,10 @@ describe('failures are one line with the fix', () => {
     expect(await lineOf(resolveModel(id, settings))).toContain('check HF_ENDPOINT')
   })
 
-  test('a model without safetensors', async () => {
-    const { settings } = await setup({ files: { 'config.json': '{}', 'pytorch_model.bin': 'x' } })
+  test('a model without weights that are read', async () => {
+    const { settings } = await setup({ files: { 'config.json': '{}', 'tf_model.h5': 'x' } })
     expect(await lineOf(resolveModel(id, settings))).toContain(
-      'has no safetensors weights, only pytorch_model.bin',
+      'has no weights in safetensors or pytorch_model.bin, only tf_model.h5',
     )
   })
 

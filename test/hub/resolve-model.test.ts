@@ -143,6 +143,16 @@ describe('downloading', () => {
   })
 })
 
+test('of an older model without safetensors, what PyTorch saved', async () => {
+  const files = { ...model, 'pytorch_model.bin': 'x', 'training_args.bin': 'x', 'tf_model.h5': 'x' }
+  const { 'model.safetensors': _, 'model.fp16.safetensors': _half, ...old } = files
+  const { settings } = await setup({ files: old })
+  const folder = await resolveModel(id, settings)
+  expect(await readdir(folder)).toContain('pytorch_model.bin')
+  expect(await readdir(folder)).not.toContain('training_args.bin')
+  expect(await resolveModel(id, { ...settings, localFilesOnly: true })).toBe(folder)
+})
+
 describe('without the network', () => {
   test('the cache serves while the Hub cannot be reached', async () => {
     const { hub, settings } = await setup()

@@ -46,6 +46,14 @@ describe('loading', () => {
     await expect(AutoModelForCausalLM.fromPretrained(BERT)).rejects.toThrow('no such head')
   })
 
+  test('an older model loads from the pickle that PyTorch saved', async () => {
+    const folder = fileURLToPath(new URL('../goldens/torch/bert-tiny', import.meta.url))
+    const old = await AutoModelForSequenceClassification.fromPretrained(folder)
+    const same = await AutoModelForSequenceClassification.fromPretrained(BERT)
+    const inputs = { inputIds: IDS }
+    expect(await old(inputs).logits.data()).toEqual(await same(inputs).logits.data())
+  })
+
   test('a base model loads from a checkpoint with a head, and the other way round', async () => {
     const notice = warn()
     const base = await BertModel.fromPretrained(BERT)

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { messageOf, SafetensorsError } from '../errors.ts'
+import { InputError, messageOf } from '../errors.ts'
 import { checkRange, type RandomAccess } from './random-access.ts'
 
 /** One call reads at most this much: Node refuses 2 GiB and over, and smaller reads let other work in between. */
@@ -12,11 +12,11 @@ export async function openFile(path: string): Promise<RandomAccess> {
   try {
     handle = await open(path, 'r')
   } catch (error) {
-    throw new SafetensorsError(`[safetensors] ${path}: ${openFailure(error)}`, { cause: error })
+    throw new InputError(`[hub] ${path}: ${openFailure(error)}`, { cause: error })
   }
   try {
     const info = await handle.stat()
-    if (!info.isFile()) throw new SafetensorsError(`[safetensors] ${path}: is a folder or device, not a file`)
+    if (!info.isFile()) throw new InputError(`[hub] ${path}: is a folder or device, not a file`)
     size = info.size
   } catch (error) {
     await handle.close()
@@ -27,8 +27,7 @@ export async function openFile(path: string): Promise<RandomAccess> {
     for (let done = 0; done < dest.length; ) {
       const length = Math.min(dest.length - done, MAX_READ)
       const { bytesRead } = await handle.read(dest, done, length, offset + done)
-      if (bytesRead === 0)
-        throw new SafetensorsError(`[safetensors] ${path}: became shorter while it was read`)
+      if (bytesRead === 0) throw new InputError(`[hub] ${path}: became shorter while it was read`)
       done += bytesRead
     }
   }

@@ -1,8 +1,8 @@
-import { SafetensorsError } from '../errors.ts'
+import { InputError } from '../errors.ts'
 
 /**
- * Bytes of a known length that can be read in ranges: memory, a Blob, an open file, later a remote file. A reader
- * that is given one needs to know nothing else about where a model comes from.
+ * Bytes of a known length that can be read in ranges: memory, a Blob, an open file, a file on a server. A reader that
+ * is given one needs to know nothing else about where a file comes from.
  */
 export interface RandomAccess {
   /** For messages: a path, a URL, or `memory`. */
@@ -14,6 +14,26 @@ export interface RandomAccess {
   /** Fills `dest`, which may be a view on shared memory, with the bytes from `offset`. */
   readInto(offset: number, dest: Uint8Array): Promise<void>
   close(): Promise<void>
+}
+
+/** Where to read from: a path (Node) or URL, a whole file in memory, a Blob or File, or anything that reads in ranges. */
+export type FileInput = string | Uint8Array | ArrayBufferLike | Blob | RandomAccess
+
+/** @throws InputError if there is no such file, or a server does not give it in ranges. */
+export async function openInput(input: FileInput): Promise<RandomAccess> {
+  if (typeof input === 'string') {
+    if (/^https?:\/\//i.test(input)) return (await import('./http-file.ts')).openUrl(input)
+    return (await import('./node-file.ts')).openFile(input)
+  }
+  if (input instanceof Blob) return blobAccess(input, 'name' in input ? String(input.name) : undefined)
+  if (input instanceof Uint8Array || input instanceof ArrayBuffer || isShared(input))
+    return memoryAccess(input)
+  return input
+}
+
+/** Pages that are not cross-origin isolated have no SharedArrayBuffer at all. */
+function isShared(input: object): input is SharedArrayBuffer {
+  return typeof SharedArrayBuffer !== 'undefined' && input instanceof SharedArrayBuffer
 }
 
 /** A whole file in memory. `read` hands out views, no copies. */
@@ -47,10 +67,8 @@ export function blobAccess(blob: Blob, name = 'blob'): RandomAccess {
   }
 }
 
-/** @throws SafetensorsError if the range reaches outside of `size` bytes. */
+/** @throws InputError if the range reaches outside of `size` bytes. */
 export function checkRange(name: string, size: number, offset: number, length: number): void {
   if (!(offset >= 0 && length >= 0 && offset + length <= size))
-    throw new SafetensorsError(
-      `[safetensors] ${name}: bytes ${offset} to ${offset + length} lie outside of its ${size}`,
-    )
+    throw new InputError(`[hub] ${name}: bytes ${offset} to ${offset + length} lie outside of its ${size}`)
 }
