@@ -20,7 +20,7 @@ let inside = false
 
 onNode((node) => {
   const { anomaly, eager } = modes()
-  if (inside || (!eager && !anomaly) || node.op.kind === 'assign') return
+  if (inside || (!eager && !anomaly) || node.writes.length > 0) return
   inside = true
   try {
     const outputs = node.outputs.map((v) => new Tensor(v))

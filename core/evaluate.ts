@@ -17,13 +17,19 @@ import type { Tensor } from './tensor.ts'
 /** Roots up to this size move to JavaScript's heap at once where the device is synchronous: nothing is left to free. */
 const HOST_ROOT_BYTES = 2 ** 20
 
+/** Where a pending write belongs: to the device of the State, or of what is written; null while that is open. */
+function effectDevice(effect: Node): DeviceName | null {
+  for (const w of effect.writes) if (w.state.device) return w.state.device
+  return effect.device
+}
+
 /** Which device the pending work belongs to: that of what is read, of its inputs, or of the pending effects. */
 function deviceOfWork(values: readonly Value[], effects: readonly Node[]): DeviceName | null {
   for (const v of values) {
     const d = deviceOf(v)
     if (d) return d
   }
-  for (const n of effects) if (n.state!.device ?? n.device) return n.state!.device ?? n.device
+  for (const n of effects) if (effectDevice(n)) return effectDevice(n)
   return null
 }
 
@@ -41,9 +47,7 @@ interface Job {
 
 /** Plans the pending graph and marks its results as computed; what is left is to run it. */
 function prepareJob(values: readonly Value[], backend: Backend): Job | null {
-  const effects = pendingEffects().filter(
-    (n) => (n.state!.device ?? n.device ?? backend.name) === backend.name,
-  )
+  const effects = pendingEffects().filter((n) => (effectDevice(n) ?? backend.name) === backend.name)
   const requested: Value[] = []
   for (const v of takeRequestedRoots())
     if ((deviceOf(v) ?? backend.name) === backend.name) requested.push(v)
@@ -115,16 +119,19 @@ function finishJob(job: Job): void {
   }
   const done = new Set<Node>()
   for (const node of graph.nodes) {
-    if (node.op.kind !== 'assign') continue
-    node.state!.written(node.version)
-    node.state!.device = backend.name
-    node.outputs[0].storage = { kind: 'state', state: node.state!, version: node.version }
+    if (node.writes.length === 0) continue
+    for (const [i, { state, version, isDropped }] of node.writes.entries()) {
+      if (isDropped) continue
+      state.written(version)
+      state.device = backend.name
+      node.outputs[i].storage = { kind: 'state', state, version }
+    }
     done.add(node)
   }
   effectsDone(done)
   releaseDifferentiated()
   for (const v of graph.roots) if (!v.requiresGrad || !v.node?.op.grad) v.node = null
-  for (const n of done) n.outputs[0].node = null
+  for (const n of done) for (const v of n.outputs) v.node = null
 }
 
 function report(job: Job, ms: number): void {

@@ -19,7 +19,9 @@ interface Slot {
 const slots = new WeakMap<Leaf, Slot>()
 
 export const leafOf = (value: Value): Leaf =>
-  value.storage?.kind === 'state' ? value.storage.state : (value.node?.state ?? value.firstLeaf ?? value)
+  value.storage?.kind === 'state'
+    ? value.storage.state
+    : (value.node?.writes[value.index]?.state ?? value.firstLeaf ?? value)
 
 /** Records the effects that write (or add to) the gradients of the leaves. */
 export function accumulate(gradients: readonly { leaf: Value; grad: Tensor }[]): void {

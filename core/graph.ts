@@ -1,7 +1,7 @@
 /** The lazy graph: nodes are recorded when an op is called and computed when somebody reads. */
 import type { Backend, DeviceBuffer, DeviceName } from './backend.ts'
 import type { DType, TypedArray } from './dtype.ts'
-import type { Attrs, AttrValue, Op } from './op.ts'
+import type { Attrs, Op } from './op.ts'
 import { numel, type Shape } from './shape.ts'
 import type { State } from './state.ts'
 
@@ -56,6 +56,16 @@ export class Value {
   }
 }
 
+/** A State that a node writes, and the version that this makes. */
+export interface Write {
+  readonly state: State
+  readonly version: number
+  /** True where the contents were replaced from the host before the write had run. */
+  isDropped: boolean
+}
+
+const NO_WRITES: readonly Write[] = []
+
 /** One use of an op. Creation order (`id`) is execution order. */
 export class Node {
   readonly id: number
@@ -66,14 +76,15 @@ export class Node {
   readonly outputs: readonly Value[]
   /** Null while every input is unbound host data: such a node runs on the default device. */
   readonly device: DeviceName | null
-  /** The State that an assign node writes, and the version it makes. */
-  readonly state: State | null
-  readonly version: number
+  /** What an assign or update node writes, one an output. */
+  readonly writes: readonly Write[]
   /** Where the op was called, at debug level 1 and above. */
   readonly where: string | null
   /** Length of the chain of small pending results that ends here; see `requestRoot`. */
   chain = 0
-  private signatureId = -1
+  /** Of the walk that came by last, and the node's place in it: planning's own notes. */
+  visited = 0
+  position = 0
 
   constructor(init: {
     op: Op
@@ -82,8 +93,7 @@ export class Node {
     scalars: readonly number[]
     outputs: readonly { shape: Shape; dtype: DType }[]
     device: DeviceName | null
-    state?: State
-    version?: number
+    writes?: readonly Write[]
     where: string | null
   }) {
     this.id = nextId++
@@ -92,43 +102,11 @@ export class Node {
     this.attrs = init.attrs
     this.scalars = init.scalars
     this.device = init.device
-    this.state = init.state ?? null
-    this.version = init.version ?? 0
+    this.writes = init.writes ?? NO_WRITES
     this.where = init.where
     this.outputs = init.outputs.map((o, i) => new Value(o.shape, o.dtype, this, i, null))
   }
-
-  /** A small number, equal for nodes that differ only in their edges, scalar values and buffers. */
-  get signature(): number {
-    if (this.signatureId < 0) {
-      let key = this.op.name
-      for (const name in this.attrs) key += `;${name}=${attrKey(this.attrs[name])}`
-      for (const o of this.outputs) key += `|${o.dtype[0]}${o.dtype.length}:${o.shape.join()}`
-      this.signatureId = internSignature(key)
-    }
-    return this.signatureId
-  }
 }
-
-const attrKey = (v: AttrValue): string => (Array.isArray(v) ? `[${v.map(attrKey).join()}]` : String(v))
-
-const signatures = new Map<string, number>()
-let nextSignature = 1
-
-/** Bounded: when the table is full it starts anew with fresh numbers, which at worst makes plans miss once. */
-function internSignature(key: string): number {
-  let id = signatures.get(key)
-  if (id === undefined) {
-    if (signatures.size >= 65536) signatures.clear()
-    id = nextSignature++
-    signatures.set(key, id)
-  }
-  return id
-}
-
-/** Leaf signatures share the numbering of node signatures. */
-export const leafSignature = (shape: Shape, dtype: DType): number =>
-  internSignature(`leaf|${dtype}:${shape.join()}`)
 
 export const hostValue = (data: TypedArray, shape: Shape, dtype: DType): Value =>
   new Value(shape, dtype, null, 0, { kind: 'host', data })
@@ -161,7 +139,7 @@ const LONG = 64
 /** Keeps chains such as `total = total.add(loss.detach())` short: graphs must not grow silently. */
 export function boundChain(node: Node): void {
   const [out] = node.outputs
-  if (out.requiresGrad || numel(out.shape) > SMALL || node.op.kind === 'assign') return
+  if (out.requiresGrad || numel(out.shape) > SMALL || node.writes.length > 0) return
   for (const v of node.inputs) if (!v.storage && v.node) node.chain = Math.max(node.chain, v.node.chain + 1)
   if (node.chain < LONG) return
   node.chain = 0

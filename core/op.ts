@@ -92,7 +92,29 @@ export interface AssignOp extends OpBase {
   readonly kind: 'assign'
 }
 
-export type Op = MapOp | ReduceOp | IotaOp | ViewOp | AssembleOp | CallOp | AssignOp
+/**
+ * Elementwise updates of many tuples of States at once, each tuple by itself: what an optimizer does, as one node.
+ * Inputs are, tuple by tuple, `attrs.states` States and `attrs.inputs` more tensors of their shape, then `attrs.shared`
+ * one-element tensors for all; the results are the States' new versions in the same order.
+ */
+export interface UpdateOp extends OpBase {
+  readonly kind: 'update'
+  /** New elements of a tuple's States from its old ones, its inputs and the shared tensors, in this order. */
+  readonly exprs: (
+    args: readonly Expr[],
+    scalar: (i: number, type: 'f32' | 'i32') => Expr,
+    attrs: Attrs,
+  ) => readonly Expr[]
+}
+
+/** Element i of the result combines `expr` over all elements of input i: norms of many tensors, as one node. */
+export interface ReduceEachOp extends OpBase {
+  readonly kind: 'reduceEach'
+  readonly combine: Combine
+  readonly expr: (x: Expr, scalar: (i: number, type: 'f32' | 'i32') => Expr) => Expr
+}
+
+export type Op = MapOp | ReduceOp | IotaOp | ViewOp | AssembleOp | CallOp | AssignOp | UpdateOp | ReduceEachOp
 
 /** The register type in which an element of a dtype is computed with. */
 export const scalarType = (dtype: DType): ScalarType =>

@@ -2,11 +2,10 @@
 import type { DeviceName } from './backend.ts'
 import { callSite } from './debug.ts'
 import { computeDType, type DType, dtypeInfo, isFloat, type TypedArray } from './dtype.ts'
-import { boundChain, deviceOf, hostValue, Node, type Value } from './graph.ts'
+import { boundChain, deviceOf, hostValue, Node, type Value, type Write } from './graph.ts'
 import { modes } from './modes.ts'
 import type { Attrs, Op } from './op.ts'
 import { numel, type Shape } from './shape.ts'
-import type { State } from './state.ts'
 
 /** Nested arrays of numbers or booleans. */
 export type Nested = number | boolean | readonly Nested[]
@@ -80,7 +79,7 @@ export class Tensor {
   requiresGrad_(on = true): this {
     if (on && this.dtype !== 'float32')
       throw new TypeError(`[requiresGrad_] only float32 tensors can require gradients, not ${this.dtype}`)
-    if (this.value.node && this.value.requiresGrad !== on && this.value.node.op.kind !== 'assign' && !on)
+    if (this.value.node && this.value.requiresGrad !== on && this.value.node.writes.length === 0 && !on)
       throw new Error('[requiresGrad_] only leaves can change it: use detach()')
     this.value.requiresGrad = on
     return this
@@ -114,7 +113,7 @@ export function record(
   attrs: Attrs,
   scalars: readonly number[],
   outputs: readonly { shape: Shape; dtype: DType }[],
-  effect?: { state: State; version: number },
+  writes?: readonly Write[],
 ): Node {
   const { anomaly, eager, grad } = modes()
   const node = new Node({
@@ -125,7 +124,7 @@ export function record(
     outputs,
     device: commonDevice(op.name, inputs),
     where: callSite(anomaly || eager),
-    ...effect,
+    writes,
   })
   if (op.grad && grad && inputs.some((v) => v.requiresGrad))
     for (const o of node.outputs) if (o.dtype === 'float32') o.requiresGrad = true

@@ -1,7 +1,7 @@
 /** Writing to State. Effects run once, in the order in which they were made, with the next evaluation. */
-import type { Node, Value } from '../graph.ts'
+import type { Node, Value, Write } from '../graph.ts'
 import { modes } from '../modes.ts'
-import type { AssignOp, Attrs } from '../op.ts'
+import type { AssignOp, Attrs, UpdateOp } from '../op.ts'
 import { formatShape, normalizeDim, sameShape } from '../shape.ts'
 import type { State } from '../state.ts'
 import { record, Tensor } from '../tensor.ts'
@@ -20,7 +20,24 @@ export const effectsDone = (done: ReadonlySet<Node>): void => {
 
 /** Forgets pending writes to a State whose contents are about to be replaced from the host. */
 export function dropEffects(state: State): void {
-  pending = pending.filter((n) => n.state !== state)
+  for (const node of pending) for (const w of node.writes) if (w.state === state) w.isDropped = true
+  pending = pending.filter((n) => !n.writes.every((w) => w.isDropped))
+}
+
+/** The next version of a State, about to be written. */
+const nextWrite = (state: State): Write => ({ state, version: state.nextVersion(), isDropped: false })
+
+/** Records a node that writes States, output by output. */
+export function recordWrites(
+  op: AssignOp | UpdateOp,
+  inputs: readonly Value[],
+  attrs: Attrs,
+  scalars: readonly number[],
+  states: readonly State[],
+): void {
+  const node = record(op, inputs, attrs, scalars, states, states.map(nextWrite))
+  for (const [i, state] of states.entries()) state.advance(node.outputs[i])
+  pending.push(node)
 }
 
 /** Makes `x` the State's next version; reads from here on see it. The write happens with the next evaluation. */
@@ -35,19 +52,7 @@ export function assign(state: State, x: Tensor): Value {
 function write(state: State, x: Tensor, attrs: Attrs, scalars: readonly number[]): Value {
   const source = cast(x, state.dtype)
   // what a slice does not touch stays, so the old version is an input in all but name: order comes from the plan
-  const node = record(
-    assignOp,
-    [source.value],
-    attrs,
-    scalars,
-    [{ shape: state.shape, dtype: state.dtype }],
-    {
-      state,
-      version: state.nextVersion(),
-    },
-  )
-  state.advance(node.outputs[0])
-  pending.push(node)
+  recordWrites(assignOp, [source.value], attrs, scalars, [state])
   return state.current
 }
 

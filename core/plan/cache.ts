@@ -13,25 +13,45 @@ export interface CachedPlan {
   readonly plan: KernelPlan
 }
 
-const plans = new Map<string, CachedPlan>()
+interface Entry extends CachedPlan {
+  readonly key: Int32Array
+}
+
+/** By the hash of their keys: of two graphs with one hash the newer one is kept. */
+const plans = new Map<number, Entry>()
 let hits = 0
 let misses = 0
 
+/** FNV-1a over words. */
+function hash(key: Int32Array): number {
+  let h = 0x811c9dc5
+  for (let i = 0; i < key.length; i++) h = Math.imul(h ^ key[i], 0x01000193)
+  return h
+}
+
+function sameKey(a: Int32Array, b: Int32Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
 /** The plan of a graph on a backend, made now or kept from an earlier evaluation. */
 export function planFor(graph: PendingGraph, backend: Backend): CachedPlan & { hit: boolean } {
-  const known = plans.get(graph.key)
-  if (known) {
+  const at = hash(graph.key)
+  const known = plans.get(at)
+  if (known) plans.delete(at)
+  if (known && sameKey(known.key, graph.key)) {
     hits++
-    plans.delete(graph.key)
-    plans.set(graph.key, known)
+    plans.set(at, known)
     return { ...known, hit: true }
   }
+  known?.executable.dispose()
   misses++
   const plan = lower(graph)
   debug(3, () => describe(plan))
-  const made = { plan, executable: backend.prepare(plan) }
+  const made = { plan, executable: backend.prepare(plan), key: graph.key }
   debug(4, () => made.executable.describe?.() ?? `${backend.name} does not describe its kernels`)
-  plans.set(graph.key, made)
+  plans.set(at, made)
   if (plans.size > MAX_PLANS) {
     const [oldest, old] = plans.entries().next().value!
     plans.delete(oldest)
@@ -39,7 +59,6 @@ export function planFor(graph: PendingGraph, backend: Backend): CachedPlan & { h
   }
   return { ...made, hit: false }
 }
-
 export const planCacheStats = () => ({ plans: plans.size, maxPlans: MAX_PLANS, hits, misses })
 
 export function clearPlans(): void {

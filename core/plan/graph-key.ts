@@ -1,5 +1,6 @@
 /** What is to be computed, and the key under which its plan is kept. */
-import { leafSignature, type Node, type Value } from '../graph.ts'
+import type { Node, Value } from '../graph.ts'
+import type { AttrValue, Op } from '../op.ts'
 import type { State } from '../state.ts'
 
 /** A buffer that a plan is given at every run. */
@@ -16,28 +17,118 @@ export interface PendingGraph {
   /** Inputs first (each State once), then the roots. */
   readonly externals: readonly External[]
   readonly externalOf: ReadonlyMap<Value | State, number>
-  /** Equal for graphs that one plan serves. */
-  readonly key: string
+  /** Equal, word by word, for graphs that one plan serves. */
+  readonly key: Int32Array
   /** Values of the slots, node by node. */
   readonly scalars: number[]
 }
 
-/** Inputs that are computed: a view shows only its first input, the others are there for gradients. */
-export const computedInputs = (node: Node): readonly Value[] =>
-  node.op.kind === 'view' ? node.inputs.slice(0, 1) : node.inputs
+/** How many of a node's inputs are computed: a view shows only its first, the others are there for gradients. */
+export const computedInputs = (node: Node): number =>
+  node.op.kind === 'view' ? Math.min(1, node.inputs.length) : node.inputs.length
+
+let walk = 0
 
 function collect(targets: readonly Value[], effects: readonly Node[]): Node[] {
-  const seen = new Set<Node>()
-  const stack: Node[] = [...effects]
-  for (const v of targets) if (!v.storage && v.node) stack.push(v.node)
-  while (stack.length) {
-    const node = stack.pop()!
-    if (seen.has(node)) continue
-    seen.add(node)
-    for (const v of computedInputs(node)) if (!v.storage && v.node) stack.push(v.node)
+  walk++
+  const nodes: Node[] = []
+  const stack: Node[] = []
+  const visit = (node: Node | null) => {
+    if (!node || node.visited === walk) return
+    node.visited = walk
+    nodes.push(node)
+    stack.push(node)
   }
-  return [...seen].sort((a, b) => a.id - b.id)
+  for (const node of effects) visit(node)
+  for (const v of targets) if (!v.storage) visit(v.node)
+  for (let node = stack.pop(); node; node = stack.pop())
+    for (let i = computedInputs(node) - 1; i >= 0; i--) {
+      const v = node.inputs[i]
+      if (!v.storage) visit(v.node)
+    }
+  return nodes.sort((a, b) => a.id - b.id)
 }
+
+// Words of keys
+
+const numbers = new Map<Op | string, number>()
+
+/** A small number for an op or a string; there are only as many as the program has names. */
+function numberOf(name: Op | string): number {
+  let n = numbers.get(name)
+  if (n === undefined) numbers.set(name, (n = numbers.size))
+  return n
+}
+
+const float = new Float64Array(1)
+const halves = new Int32Array(float.buffer)
+
+class KeyWriter {
+  #words = new Int32Array(1024)
+  #length = 0
+
+  start(): void {
+    this.#length = 0
+  }
+
+  push(word: number): void {
+    if (this.#length === this.#words.length) {
+      const longer = new Int32Array(2 * this.#length)
+      longer.set(this.#words)
+      this.#words = longer
+    }
+    this.#words[this.#length++] = word
+  }
+
+  list(list: readonly number[]): void {
+    this.push(list.length)
+    for (let i = 0; i < list.length; i++) this.push(list[i])
+  }
+
+  /** With a word ahead of it that says what it is, so that no two values share their words. */
+  attribute(v: AttrValue): void {
+    if (typeof v === 'number') {
+      if ((v | 0) === v) {
+        this.push(0)
+        this.push(v)
+        return
+      }
+      float[0] = v
+      this.push(1)
+      this.push(halves[0])
+      this.push(halves[1])
+    } else if (typeof v === 'string') {
+      this.push(2)
+      this.push(numberOf(v))
+    } else if (Array.isArray(v)) {
+      this.push(3)
+      this.push(v.length)
+      for (const item of v) this.attribute(item)
+    } else this.push(v === null ? 4 : v ? 5 : 6)
+  }
+
+  node(node: Node): void {
+    this.push(numberOf(node.op))
+    this.push(node.inputs.length)
+    for (const name in node.attrs) {
+      this.push(numberOf(name))
+      this.attribute(node.attrs[name])
+    }
+    this.push(-1)
+    this.push(node.outputs.length)
+    for (const { shape, dtype } of node.outputs) {
+      this.push(numberOf(dtype))
+      this.list(shape)
+    }
+    this.push(node.scalars.length)
+  }
+
+  finish(): Int32Array {
+    return this.#words.slice(0, this.#length)
+  }
+}
+
+const key = new KeyWriter()
 
 /** The graph behind `targets` and `effects`, with its key. */
 export function pendingGraph(
@@ -46,47 +137,61 @@ export function pendingGraph(
   device: string,
 ): PendingGraph {
   const nodes = collect(targets, effects)
-  const positions = new Map<Node, number>(nodes.map((n, i) => [n, i]))
   const externals: External[] = []
   const externalOf = new Map<Value | State, number>()
-  const key: (number | string)[] = [device]
   const scalars: number[] = []
+  key.start()
+  key.push(numberOf(device))
 
-  const external = (entry: External, id: Value | State): number => {
+  /** An input's number; where it is new, its shape and dtype follow. */
+  const external = (entry: External, id: Value | State): void => {
     const known = externalOf.get(id)
-    if (known !== undefined) return known
-    externalOf.set(id, externals.length)
+    if (known !== undefined) {
+      key.push(-1 - known)
+      return
+    }
     const { shape, dtype } = entry.kind === 'state' ? entry.state : entry.value
-    key.push(-1 - externals.length, leafSignature(shape, dtype))
-    return externals.push(entry) - 1
+    externalOf.set(id, externals.length)
+    key.push(-1 - externals.length)
+    key.push(numberOf(dtype))
+    key.list(shape)
+    externals.push(entry)
   }
-  const stateExternal = (state: State) => external({ kind: 'state', state }, state)
-  const leafExternal = (v: Value): number => {
+  const leaf = (v: Value): void => {
     const storage = v.storage!
-    if (storage.kind !== 'state') return external({ kind: 'leaf', value: v }, v)
-    storage.state.checkReadable(storage.version)
-    return stateExternal(storage.state)
+    if (storage.kind !== 'state') external({ kind: 'leaf', value: v }, v)
+    else {
+      storage.state.checkReadable(storage.version)
+      external({ kind: 'state', state: storage.state }, storage.state)
+    }
+  }
+  const computed = (v: Value): void => {
+    key.push(v.node!.position)
+    key.push(v.index)
   }
 
-  for (const node of nodes) {
-    key.push(node.signature)
-    for (const v of computedInputs(node)) {
-      if (v.storage) {
-        key.push(-1 - leafExternal(v))
-      } else key.push(positions.get(v.node!)! * 8 + v.index)
+  for (let i = 0; i < nodes.length; i++) {
+    const node = nodes[i]
+    node.position = i
+    key.node(node)
+    for (let n = computedInputs(node), j = 0; j < n; j++) {
+      const v = node.inputs[j]
+      if (v.storage) leaf(v)
+      else computed(v)
     }
-    if (node.state) key.push(`s${stateExternal(node.state)}`)
-    key.push(`.${node.scalars.length}`)
+    for (const { state, isDropped } of node.writes)
+      if (isDropped) key.push(0)
+      else external({ kind: 'state', state }, state)
     for (const s of node.scalars) scalars.push(s)
   }
   const roots: Value[] = []
   const addRoot = (v: Value) => {
-    if (v.storage || !v.node || v.node.op.kind === 'assign' || externalOf.has(v)) return
+    if (v.storage || !v.node || v.node.writes.length > 0 || externalOf.has(v)) return
     roots.push(v)
     external({ kind: 'root', value: v }, v)
-    key.push(`r${positions.get(v.node)! * 8 + v.index}`)
+    computed(v)
   }
   for (const v of targets) addRoot(v)
   for (const node of nodes) for (const v of node.outputs) if (v.keep) addRoot(v)
-  return { nodes, roots, externals, externalOf, key: key.join(), scalars }
+  return { nodes, roots, externals, externalOf, key: key.finish(), scalars }
 }

@@ -47,9 +47,7 @@ export class LoopBuilder {
   readonly scalars: KernelScalar[] = []
   readonly labels: string[] = []
   private readonly context: LoopContext
-  private readonly memo = new Map<Value, Map<Link | null, Expr>>()
-  private readonly operands = new Map<string, number>()
-  private readonly slots = new Map<string, number>()
+  private readonly memo = new Map<Value, { chain: Link | null; expr: Expr }[]>()
 
   constructor(context: LoopContext) {
     this.context = context
@@ -57,13 +55,11 @@ export class LoopBuilder {
 
   /** The expression of one element of `value` at the loop's index. */
   build(value: Value, chain: Link | null): Expr {
-    let known = this.memo.get(value)
-    if (!known) this.memo.set(value, (known = new Map()))
-    let expr = known.get(chain)
-    if (!expr) {
-      expr = this.make(value, chain)
-      known.set(chain, expr)
-    }
+    const known = this.memo.get(value)
+    if (known) for (const k of known) if (k.chain === chain) return k.expr
+    const expr = this.make(value, chain)
+    if (known) known.push({ chain, expr })
+    else this.memo.set(value, [{ chain, expr }])
     return expr
   }
 
@@ -82,36 +78,31 @@ export class LoopBuilder {
     if (op.kind === 'iota') return address(this.operand(-1, 'int32', seen(value.shape, chain)))
     if (op.kind !== 'map') throw new Error(`[plan] ${op.name} is used before it was computed`)
     const args = node.inputs.map((input) => this.build(input, this.stretched(input, value.shape, chain)))
-    return op.expr(
-      args,
-      (i, type) => scalar(this.slot(this.context.slotOf(node) + i, type), type),
-      node.attrs,
-    )
+    const slot = this.context.slotOf(node)
+    return op.expr(args, (i, type) => this.scalar(slot + i, type), node.attrs)
   }
 
-  private stretched(input: Value, shape: Shape, chain: Link | null): Link | null {
+  /** The chain that reaches `input` from an index of a larger shape. */
+  stretched(input: Value, shape: Shape, chain: Link | null): Link | null {
     if (sameShape(input.shape, shape)) return chain
     return { apply: (view) => expandView(view, shape), source: input, next: chain }
   }
 
   operand(buffer: number, dtype: DType, view: View): number {
-    const key = `${buffer}:${dtype}:${view.offset}:${view.strides.join()}`
-    let at = this.operands.get(key)
-    if (at === undefined) {
-      at = this.loads.push({ buffer, dtype, view }) - 1
-      this.operands.set(key, at)
-    }
-    return at
+    const same = (l: LoopOperand) =>
+      l.buffer === buffer &&
+      l.dtype === dtype &&
+      l.view.offset === view.offset &&
+      sameShape(l.view.strides, view.strides)
+    const at = this.loads.findIndex(same)
+    return at >= 0 ? at : this.loads.push({ buffer, dtype, view }) - 1
   }
 
-  private slot(slot: number, type: 'f32' | 'i32'): number {
-    const key = `${slot}${type}`
-    let at = this.slots.get(key)
-    if (at === undefined) {
-      at = this.scalars.push({ slot, type }) - 1
-      this.slots.set(key, at)
-    }
-    return at
+  /** The scalar in a slot. */
+  scalar(slot: number, type: 'f32' | 'i32'): Expr {
+    let at = this.scalars.findIndex((s) => s.slot === slot && s.type === type)
+    if (at < 0) at = this.scalars.push({ slot, type }) - 1
+    return scalar(at, type)
   }
 
   get label(): string {

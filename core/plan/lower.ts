@@ -2,15 +2,22 @@
 import { dtypeInfo } from '../dtype.ts'
 import { acc, constant, type Expr } from '../expr.ts'
 import type { Node, Value } from '../graph.ts'
-import { type AssembleOp, type CallOp, type ReduceOp, scalarType } from '../op.ts'
+import {
+  type AssembleOp,
+  type CallOp,
+  type ReduceEachOp,
+  type ReduceOp,
+  scalarType,
+  type UpdateOp,
+} from '../op.ts'
 import { contiguousStrides, numel } from '../shape.ts'
-import type { State } from '../state.ts'
 import { contiguousView, isContiguous, sliceView, type View } from '../view.ts'
-import { type Analysis, analyze, fitsCall, lastRead, throughViews } from './analyze.ts'
+import { Analysis, fitsCall, isPending, throughViews } from './analyze.ts'
 import type { PendingGraph } from './graph-key.ts'
 import type { CallOperand, Kernel, KernelPlan, Operand, PlanBuffer, Store } from './kernel.ts'
 import { collapse, LoopBuilder, type LoopContext, NeedsStorage, type Place, toOperand } from './loop.ts'
 import { mergeMaps } from './merge.ts'
+import { Overwrites } from './overwrites.ts'
 
 /** Plans a graph. Values that turn out to need memory are added until every kernel can be built. */
 export function lower(graph: PendingGraph): KernelPlan {
@@ -28,78 +35,75 @@ export function lower(graph: PendingGraph): KernelPlan {
 class Lowering implements LoopContext {
   private readonly graph: PendingGraph
   private readonly analysis: Analysis
+  private readonly overwrites: Overwrites
   private readonly buffers: PlanBuffer[] = []
   private readonly kernels: Kernel[] = []
-  private readonly places = new Map<Value, Place>()
-  private readonly slots = new Map<Node, number>()
-  /** Values that are computed straight into a State. */
-  private readonly targets = new Map<Value, Node>()
-  /** Leaves that stand for a State as it was before the plan. */
-  private readonly versions = new Map<State, Value[]>()
-  /** Assigns of each State, in order. */
-  private readonly assigns = new Map<State, Node[]>()
+  /** Where computed values are, by their number. */
+  private readonly places: (Place | undefined)[] = []
+  /** The first slot of each node's scalars. */
+  private readonly slots: Int32Array
 
   constructor(graph: PendingGraph, forced: ReadonlySet<Value>) {
     this.graph = graph
-    this.analysis = analyze(graph, forced)
+    this.analysis = new Analysis(graph, forced)
+    this.overwrites = new Overwrites(graph, this.analysis)
     for (const [i, e] of graph.externals.entries()) {
-      const [shape, dtype] =
-        e.kind === 'state' ? [e.state.shape, e.state.dtype] : [e.value.shape, e.value.dtype]
+      const { shape, dtype } = e.kind === 'state' ? e.state : e.value
       const bytes = numel(shape) * dtypeInfo(dtype).deviceBytes
       this.buffers.push({ kind: 'external', bytes, binding: i, written: e.kind === 'root' })
     }
+    this.slots = new Int32Array(graph.nodes.length)
     let slot = 0
-    for (const node of graph.nodes) {
-      this.slots.set(node, slot)
+    for (const [i, node] of graph.nodes.entries()) {
+      this.slots[i] = slot
       slot += node.scalars.length
-      if (node.state) this.assigns.set(node.state, [...(this.assigns.get(node.state) ?? []), node])
-      for (const v of node.inputs)
-        if (v.storage?.kind === 'state') {
-          const seen = this.versions.get(v.storage.state) ?? []
-          if (!seen.includes(v)) this.versions.set(v.storage.state, [...seen, v])
-        }
     }
-    this.chooseTargets()
   }
 
   run(): KernelPlan {
     for (const node of this.graph.nodes) this.emit(node)
-    const kernels = mergeMaps(this.kernels)
+    const kernels = mergeMaps(this.kernels, this.buffers.length)
     markLifetimes(kernels, this.buffers)
     return { kernels, buffers: this.buffers, scalarCount: this.graph.scalars.length }
   }
 
   slotOf(node: Node): number {
-    return this.slots.get(node)!
+    return this.slots[node.position]
   }
 
   place(value: Value): Place | null {
-    const known = this.places.get(value)
-    if (known) return known
-    if (!value.storage) return null
-    const id = value.storage.kind === 'state' ? value.storage.state : value
+    const { storage } = value
+    if (!storage) return (isPending(value) ? this.places[this.analysis.numberOf(value)] : undefined) ?? null
+    const id = storage.kind === 'state' ? storage.state : value
     return { buffer: this.graph.externalOf.get(id)!, dtype: value.dtype }
+  }
+
+  private put(value: Value, buffer: number): Place {
+    const place = { buffer, dtype: value.dtype }
+    if (isPending(value)) this.places[this.analysis.numberOf(value)] = place
+    return place
+  }
+
+  private temporary(value: Value): number {
+    const bytes = numel(value.shape) * dtypeInfo(value.dtype).deviceBytes
+    return this.buffers.push({ kind: 'temp', bytes, firstUse: -1, lastUse: -1 }) - 1
   }
 
   /** The buffer into which a stored value is computed. */
   private allocate(value: Value): Place {
-    const target = this.targets.get(value)
-    const external = target ? this.graph.externalOf.get(target.state!) : this.graph.externalOf.get(value)
-    const bytes = numel(value.shape) * dtypeInfo(value.dtype).deviceBytes
-    const buffer = external ?? this.buffers.push({ kind: 'temp', bytes, firstUse: -1, lastUse: -1 }) - 1
-    const place = { buffer, dtype: value.dtype }
-    this.places.set(value, place)
-    return place
+    const external = this.graph.externalOf.get(this.overwrites.targetOf(value) ?? value)
+    return this.put(value, external ?? this.temporary(value))
   }
 
   private emit(node: Node): void {
     const { op } = node
-    const out = node.outputs[0]
     if (op.kind === 'call') this.emitCall(node, op)
     else if (op.kind === 'reduce') this.emitReduce(node, op)
+    else if (op.kind === 'reduceEach') this.emitReduceEach(node, op)
     else if (op.kind === 'assemble') this.emitAssemble(node, op)
     else if (op.kind === 'assign') this.emitAssign(node)
-    else if (this.analysis.stored.has(out)) this.emitMap(node)
+    else if (op.kind === 'update') this.emitUpdate(node, op)
+    else if (this.analysis.isStored(node.outputs[0])) this.emitMap(node)
   }
 
   private emitMap(node: Node): void {
@@ -157,6 +161,34 @@ class Lowering implements LoopContext {
     })
   }
 
+  private emitReduceEach(node: Node, op: ReduceEachOp): void {
+    const out = node.outputs[0]
+    const { buffer, dtype } = this.allocate(out)
+    const slot = this.slotOf(node)
+    for (const [i, input] of node.inputs.entries()) {
+      const loop = new LoopBuilder(this)
+      const x = loop.build(input, null)
+      const body = op.expr(x, (n, type) => loop.scalar(slot + n, type))
+      const c = collapse(
+        input.shape,
+        loop.loads.map((l) => l.view),
+        [[], input.shape.map((_, d) => d)],
+      )
+      const target = { buffer, dtype, offset: i, strides: c.shape.map(() => 0) }
+      this.kernels.push({
+        kind: 'reduce',
+        shape: c.shape,
+        reducedRank: c.ranks[1],
+        combine: op.combine,
+        body,
+        loads: loop.loads.map((l, n) => toOperand(l, c.operands[n])),
+        scalars: loop.scalars,
+        stores: [{ operand: target, value: acc(scalarType(out.dtype)) }],
+        label: op.name,
+      })
+    }
+  }
+
   private emitAssemble(node: Node, op: AssembleOp): void {
     const out = node.outputs[0]
     const pieces = node.inputs.map((input) => {
@@ -211,58 +243,24 @@ class Lowering implements LoopContext {
     }
   }
 
-  /**
-   * Where an assign's source is computed by a kernel that gives it whole, that kernel can write the State itself, unless the
-   * old version is read from then on, or the value is read after the State's next version.
-   */
-  private chooseTargets(): void {
-    for (const assigns of this.assigns.values())
-      for (const [i, node] of assigns.entries()) {
-        const { base, view } = throughViews(node.inputs[0], () => false)
-        const producer = base.storage ? null : base.node
-        const isTaken = this.targets.has(base) || this.graph.externalOf.has(base)
-        if (node.attrs.dim !== undefined || !producer || !view || isTaken) continue
-        // a slice of the result is contiguous as well, but the kernel writes all of it
-        if (!isContiguous(view) || numel(base.shape) !== numel(node.state!.shape)) continue
-        // the kernel runs before this assign: an assign in between would then be the later write
-        if (i > 0 && assigns[i - 1].id > producer.id) continue
-        const ownKernel =
-          producer.op.kind === 'call' || (producer.op.kind !== 'assign' && this.analysis.stored.has(base))
-        if (!ownKernel || base.dtype !== node.state!.dtype) continue
-        const old = this.previousVersions(node)
-        const readsOld = old.some((v) => (lastRead(v, this.analysis)?.at ?? -1) >= producer.id)
-        const later = assigns[i + 1]
-        const outlives = later && (lastRead(base, this.analysis)?.at ?? -1) > later.id
-        if (!readsOld && !outlives) this.targets.set(base, node)
-      }
-  }
-
-  /** The values that an assign makes unreadable: earlier versions, and what was computed straight into the State. */
-  private previousVersions(node: Node): Value[] {
-    const earlier = this.assigns.get(node.state!)!.filter((a) => a.id < node.id)
-    const direct = [...this.targets].filter(([, target]) => earlier.includes(target)).map(([base]) => base)
-    return [...(this.versions.get(node.state!) ?? []), ...earlier.map((a) => a.outputs[0]), ...direct]
-  }
-
   private emitAssign(node: Node): void {
-    const state = node.state!
+    const [{ state, isDropped }] = node.writes
     const out = node.outputs[0]
-    const buffer = this.graph.externalOf.get(state)!
-    const external = this.buffers[buffer] as { written: boolean }
-    external.written = true
+    if (isDropped) {
+      this.emitForgotten(node)
+      return
+    }
+    const buffer = this.writtenBuffer(node, 0)
     const [source] = node.inputs
-    const { base } = throughViews(source, () => false)
-    if (this.targets.get(base) !== node) {
-      this.checkOverwrite(node)
+    if (!this.overwrites.isSpared(node)) {
+      this.overwrites.check(node, state)
       const loop = new LoopBuilder(this)
       const value = loop.build(source, null)
       const dim = node.attrs.dim as number | undefined
       const whole = contiguousView(out.shape)
       // in place is safe only where every element is read at the index at which it is written
-      const clash = loop.loads.some(
-        (l) => l.buffer === buffer && !(dim === undefined && isContiguous(l.view) && l.view.offset === 0),
-      )
-      if (clash) throw new NeedsStorage(source)
+      if (loop.loads.some((l) => l.buffer === buffer && !(dim === undefined && isWhole(l.view))))
+        throw new NeedsStorage(source)
       if (dim === undefined) this.pushMap(loop, source, buffer, whole, value)
       else {
         const region = sliceView(whole, dim, 0, 1, source.shape[dim])
@@ -270,22 +268,81 @@ class Lowering implements LoopContext {
         this.pushMap(loop, source, buffer, region, value, offsetSlot)
       }
     }
-    this.places.set(out, { buffer, dtype: out.dtype })
+    this.put(out, buffer)
   }
 
-  /** Nothing may read the old version after this write: what was made before is computed first, what was made after is an error. */
-  private checkOverwrite(node: Node): void {
-    for (const old of this.previousVersions(node)) {
-      const last = lastRead(old, this.analysis)
-      if (!last || last.at <= node.id) continue
-      if (last.node.id > node.id)
-        throw new Error(
-          `[${last.node.op.name}] reads ${node.state!.name} as it was before it was assigned: take the value before the assignment and retain() it`,
-        )
-      throw new NeedsStorage(last.node.outputs[0])
+  /** A write whose State has other contents by now: whoever still wants the value gets it from memory of its own. */
+  private emitForgotten(node: Node): void {
+    const [source] = node.inputs
+    const out = node.outputs[0]
+    if (node.attrs.dim !== undefined)
+      throw new Error(
+        `[assignSlice] ${node.writes[0].state.name} was replaced before a part of it was written`,
+      )
+    const loop = new LoopBuilder(this)
+    const value = loop.build(source, null)
+    this.pushMap(loop, source, this.put(out, this.temporary(out)).buffer, contiguousView(out.shape), value)
+  }
+
+  /** The buffer that output `i` of a write is in: the State's, unless the State has other contents by now. */
+  private writtenBuffer(node: Node, i: number): number {
+    const { state, isDropped } = node.writes[i]
+    if (isDropped) return this.temporary(node.outputs[i])
+    const buffer = this.graph.externalOf.get(state)!
+    ;(this.buffers[buffer] as { written: boolean }).written = true
+    return buffer
+  }
+
+  /** One kernel a tuple: elementwise and in place. */
+  private emitUpdate(node: Node, op: UpdateOp): void {
+    const { states, inputs, shared } = node.attrs as Record<string, number>
+    const tuples = node.writes.length / states
+    const slot = this.slotOf(node)
+    const common = shared > 0 ? node.inputs.slice(-shared) : []
+    for (let t = 0; t < tuples; t++) {
+      const own = node.inputs.slice(t * (states + inputs), (t + 1) * (states + inputs))
+      const { shape } = own[0]
+      const loop = new LoopBuilder(this)
+      const args = own.map((v) => loop.build(v, null))
+      for (const v of common) args.push(loop.build(v, loop.stretched(v, shape, null)))
+      loop.labels.push(op.name)
+      const values = op.exprs(args, (n, type) => loop.scalar(slot + n, type), node.attrs)
+      const buffers: number[] = []
+      for (let i = t * states; i < (t + 1) * states; i++) {
+        if (!node.writes[i].isDropped) this.overwrites.check(node, node.writes[i].state)
+        buffers.push(this.writtenBuffer(node, i))
+      }
+      if (loop.loads.some((l) => buffers.includes(l.buffer) && !isWhole(l.view)))
+        throw new NeedsStorage(own.find((v, i) => i >= states && !this.place(v))!)
+      this.pushUpdate(loop, shape, buffers, values)
+      for (const [i, buffer] of buffers.entries()) this.put(node.outputs[t * states + i], buffer)
     }
   }
+
+  private pushUpdate(
+    loop: LoopBuilder,
+    shape: readonly number[],
+    buffers: readonly number[],
+    values: readonly Expr[],
+  ): void {
+    if (numel(shape) === 0) return
+    const whole = contiguousView(shape)
+    const c = collapse(shape, [...loop.loads.map((l) => l.view), whole], [shape.map((_, d) => d)])
+    this.kernels.push({
+      kind: 'map',
+      shape: c.shape,
+      loads: loop.loads.map((l, i) => toOperand(l, c.operands[i])),
+      scalars: loop.scalars,
+      stores: buffers.map((buffer, i) => ({
+        operand: toOperand({ buffer, dtype: 'float32', view: whole }, c.operands.at(-1)!),
+        value: values[i],
+      })),
+      label: loop.label,
+    })
+  }
 }
+
+const isWhole = (view: View): boolean => isContiguous(view) && view.offset === 0
 
 type CallAttrs = Readonly<Record<string, boolean | number | string>>
 

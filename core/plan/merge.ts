@@ -1,5 +1,6 @@
-/** Joins neighbouring map kernels over the same elements, so that e.g. an optimizer passes once over its buffers. */
+/** Joins map kernels over the same elements, so that e.g. an optimizer passes once over its buffers. */
 import { address, type Expr, load, rewrite, scalar } from '../expr.ts'
+import { sameShape } from '../shape.ts'
 import type { Kernel, KernelScalar, MapKernel, Operand, Store } from './kernel.ts'
 
 /** Buffers that one kernel may touch: WebGPU binds each, and eight is what every device offers. */
@@ -9,20 +10,23 @@ const sameOperand = (a: Operand, b: Operand): boolean =>
   a.buffer === b.buffer &&
   a.offset === b.offset &&
   a.offsetSlot?.slot === b.offsetSlot?.slot &&
-  a.strides.length === b.strides.length &&
-  a.strides.every((s, i) => s === b.strides[i])
+  sameShape(a.strides, b.strides)
 
-const buffersOf = (...kernels: MapKernel[]): Set<number> =>
-  new Set(
-    kernels
-      .flatMap((k) => [...k.loads, ...k.stores.map((s) => s.operand)])
-      .flatMap((o) => (o.buffer >= 0 ? [o.buffer] : [])),
-  )
+function countBuffers(a: MapKernel, b: MapKernel): number {
+  const seen: number[] = []
+  const add = (o: Operand) => {
+    if (o.buffer >= 0 && !seen.includes(o.buffer)) seen.push(o.buffer)
+  }
+  for (const k of [a, b]) {
+    for (const o of k.loads) add(o)
+    for (const s of k.stores) add(s.operand)
+  }
+  return seen.length
+}
 
 /** Whether running `b`'s body right after `a`'s, element by element, gives the same as one kernel after the other. */
 function mergeable(a: MapKernel, b: MapKernel): boolean {
-  if (a.shape.length !== b.shape.length || a.shape.some((s, d) => s !== b.shape[d])) return false
-  if (buffersOf(a, b).size > MAX_BUFFERS) return false
+  if (!sameShape(a.shape, b.shape)) return false
   let related = false
   for (const s of a.stores)
     for (const l of b.loads)
@@ -31,10 +35,15 @@ function mergeable(a: MapKernel, b: MapKernel): boolean {
         related = true
       }
   for (const s of b.stores) {
-    if (a.stores.some((t) => t.operand.buffer === s.operand.buffer)) return false
+    // the later of two writes wins, so it must be the one that stays
+    if (a.stores.some((t) => t.operand.buffer === s.operand.buffer && !sameOperand(t.operand, s.operand)))
+      return false
     if (a.loads.some((l) => l.buffer === s.operand.buffer && !sameOperand(l, s.operand))) return false
   }
-  return related || b.loads.some((l) => l.buffer >= 0 && a.loads.some((m) => sameOperand(l, m)))
+  // a number that both read for all their elements is no reason
+  const varies = (o: Operand) => o.buffer >= 0 && o.strides.some((s) => s !== 0)
+  related ||= b.loads.some((l) => varies(l) && a.loads.some((m) => sameOperand(l, m)))
+  return related && countBuffers(a, b) <= MAX_BUFFERS
 }
 
 function merge(a: MapKernel, b: MapKernel): MapKernel {
@@ -58,18 +67,52 @@ function merge(a: MapKernel, b: MapKernel): MapKernel {
     return e
   }
   const stores: Store[] = [
-    ...a.stores,
+    ...a.stores.filter((s) => !b.stores.some((t) => sameOperand(s.operand, t.operand))),
     ...b.stores.map((s) => ({ operand: s.operand, value: rewrite(s.value, moved, memo) })),
   ]
   return { kind: 'map', shape: a.shape, loads, scalars, stores, label: `${a.label} & ${b.label}` }
 }
 
-export function mergeMaps(kernels: readonly Kernel[]): Kernel[] {
+/**
+ * A map joins the last kernel that it depends on, where that is a map over the same elements: nothing in between touches
+ * what it writes or writes what it reads, so it may as well run earlier.
+ */
+export function mergeMaps(kernels: readonly Kernel[], buffers: number): Kernel[] {
   const out: Kernel[] = []
+  // the last kernel of `out` that writes a buffer, and that touches it at all
+  const written = new Int32Array(buffers).fill(-1)
+  const touched = new Int32Array(buffers).fill(-1)
+  const note = (k: Kernel, at: number) => {
+    const [reads, writes] =
+      k.kind === 'call' ? [k.inputs, k.outputs] : [k.loads, k.stores.map((s) => s.operand)]
+    for (const o of reads) if (o.buffer >= 0) touched[o.buffer] = Math.max(touched[o.buffer], at)
+    for (const o of writes) {
+      touched[o.buffer] = Math.max(touched[o.buffer], at)
+      written[o.buffer] = Math.max(written[o.buffer], at)
+    }
+  }
+  const dependsOn = (k: MapKernel): number => {
+    let last = -1
+    for (const l of k.loads) if (l.buffer >= 0) last = Math.max(last, written[l.buffer])
+    for (const s of k.stores) last = Math.max(last, touched[s.operand.buffer])
+    return last
+  }
+  const joins = (at: number, k: MapKernel): boolean => {
+    const earlier = out[at]
+    return earlier?.kind === 'map' && mergeable(earlier, k)
+  }
   for (const k of kernels) {
-    const last = out.at(-1)
-    if (k.kind === 'map' && last?.kind === 'map' && mergeable(last, k)) out[out.length - 1] = merge(last, k)
-    else out.push(k)
+    let at = out.length
+    if (k.kind === 'map') {
+      const needed = dependsOn(k)
+      const candidate = joins(needed, k) ? needed : joins(out.length - 1, k) ? out.length - 1 : -1
+      if (candidate >= 0) {
+        at = candidate
+        out[at] = merge(out[at] as MapKernel, k)
+      }
+    }
+    if (at === out.length) out.push(k)
+    note(k, at)
   }
   return out
 }

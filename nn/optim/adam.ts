@@ -1,6 +1,6 @@
-import { maximum, type Tensor } from '../../core/index.ts'
-import type { Parameter } from '../parameter.ts'
-import { countStep, Optimizer, type ParamGroup, type Params, type Slots, store } from './optimizer.ts'
+import type { UpdateOp } from '../../core/op.ts'
+import { updateEach } from '../../core/ops/foreach.ts'
+import { countStep, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts'
 
 export interface AdamOptions {
   /** Learning rate. Default 1e-3. */
@@ -25,38 +25,60 @@ const DEFAULTS: AdamOptions = {
   maximize: false,
 }
 
+/** How weight decay enters: not at all, into the gradient, or by shrinking the weights. */
+type Decay = 'none' | 'gradient' | 'weights'
+
+/**
+ * p, m, v and with amsgrad the largest v so far, from the gradient: one pass over all. Bias corrections are numbers, which
+ * change every step without a new plan. The order of operations is that of PyTorch.
+ */
+const adamOp: UpdateOp = {
+  kind: 'update',
+  name: 'adam',
+  exprs: (args, scalar, { amsgrad, decay, maximize }) => {
+    const [p, m, v] = args
+    const number = (i: number) => scalar(i, 'f32')
+    let grad = maximize ? args[amsgrad ? 4 : 3].neg() : args[amsgrad ? 4 : 3]
+    if (decay === 'gradient') grad = grad.add(p.mul(number(0)))
+    const weights = decay === 'weights' ? p.mul(number(0)) : p
+    const mean = m.add(grad.sub(m).mul(number(1)))
+    const square = v.mul(number(2)).add(grad.mul(grad).mul(number(3)))
+    const second = amsgrad ? args[3].max(square) : square
+    const denominator = second.sqrt().div(number(4)).add(number(5))
+    const moved = weights.sub(mean.div(denominator).mul(number(6)))
+    return amsgrad ? [moved, mean, square, second] : [moved, mean, square]
+  },
+}
+
 abstract class AdamBase extends Optimizer<AdamOptions> {
   /** Whether weight decay shrinks the weights rather than joining the gradient. */
   protected abstract readonly decoupled: boolean
 
-  /**
-   * m and v, then p, one after another and elementwise, so that the planner makes one pass of them. Bias corrections are
-   * numbers: they change every step without a new plan. The order of operations is that of PyTorch.
-   */
-  protected update(p: Parameter, gradient: Tensor, group: ParamGroup<AdamOptions>, slots: Slots): void {
-    const { lr, eps, weightDecay } = group
+  protected update(updates: readonly Update[], group: ParamGroup<AdamOptions>): void {
+    const { lr, eps, weightDecay, amsgrad, maximize } = group
     const [beta1, beta2] = group.betas
-    const step = countStep(slots)
-    let grad = group.maximize ? gradient.neg() : gradient
-    let weights: Tensor = p
-    if (weightDecay !== 0) {
-      if (this.decoupled) weights = p.mul(1 - lr * weightDecay)
-      else grad = grad.add(p.mul(weightDecay))
+    const decay: Decay = weightDecay === 0 ? 'none' : this.decoupled ? 'weights' : 'gradient'
+    // parameters that had no gradient in some steps have a count of their own
+    const bySteps = Map.groupBy(updates, ({ slots }) => countStep(slots))
+    for (const [step, ofStep] of bySteps) {
+      const tuples = ofStep.map(({ p, grad, slots }) => {
+        const names = amsgrad ? ['exp_avg', 'exp_avg_sq', 'max_exp_avg_sq'] : ['exp_avg', 'exp_avg_sq']
+        return {
+          states: [p.state, ...names.map((name) => this.zeros(slots, name, p).state)],
+          inputs: [grad],
+        }
+      })
+      const scalars = [
+        decay === 'weights' ? 1 - lr * weightDecay : weightDecay,
+        1 - beta1,
+        beta2,
+        1 - beta2,
+        Math.sqrt(1 - beta2 ** step),
+        eps,
+        lr / (1 - beta1 ** step),
+      ]
+      updateEach(adamOp, tuples, [], scalars, { amsgrad, decay, maximize })
     }
-    const m = this.zeros(slots, 'exp_avg', p)
-    const v = this.zeros(slots, 'exp_avg_sq', p)
-    store(m, m.add(grad.sub(m).mul(1 - beta1)))
-    store(v, v.mul(beta2).add(grad.mul(grad).mul(1 - beta2)))
-    let second: Tensor = v
-    if (group.amsgrad) {
-      const largest = this.zeros(slots, 'max_exp_avg_sq', p)
-      second = store(largest, maximum(largest, v))
-    }
-    const denominator = second
-      .sqrt()
-      .div(Math.sqrt(1 - beta2 ** step))
-      .add(eps)
-    store(p, weights.sub(m.div(denominator).mul(lr / (1 - beta1 ** step))))
   }
 }
 

@@ -1,14 +1,32 @@
-import { noGrad, stack, Tensor } from '../../core/index.ts'
+import { noGrad, Tensor } from '../../core/index.ts'
+import type { ReduceEachOp, UpdateOp } from '../../core/op.ts'
+import type { StateTensor } from '../../core/ops/effects.ts'
+import { reduceEach, updateEach } from '../../core/ops/foreach.ts'
 
-const withGradient = (parameters: Tensor | Iterable<Tensor>): Tensor[] =>
-  (parameters instanceof Tensor ? [parameters] : [...parameters]).flatMap((p) => p.grad ?? [])
+const gradientsOf = (parameters: Tensor | Iterable<Tensor>): StateTensor[] =>
+  (parameters instanceof Tensor ? [parameters] : [...parameters]).flatMap(
+    (p) => (p.grad as StateTensor | null) ?? [],
+  )
 
-/** sum |x|^p, or the largest |x|, of one tensor. */
-function powerSum(x: Tensor, p: number): Tensor {
-  if (p === Number.POSITIVE_INFINITY) return x.abs().amax()
-  if (p === 2) return x.square().sum()
-  return p === 1 ? x.abs().sum() : x.abs().log().mul(p).exp().sum()
+const magnitude = (name: string, combine: 'sum' | 'max', expr: ReduceEachOp['expr']): ReduceEachOp => ({
+  kind: 'reduceEach',
+  name,
+  combine,
+  expr,
+})
+const largest = magnitude('largest', 'max', (x) => x.abs())
+const sumOfMagnitudes = magnitude('sumOfMagnitudes', 'sum', (x) => x.abs())
+const sumOfSquares = magnitude('sumOfSquares', 'sum', (x) => x.mul(x))
+const sumOfPowers = magnitude('sumOfPowers', 'sum', (x, scalar) => x.abs().log().mul(scalar(0, 'f32')).exp())
+
+/** sum |x|^p, or the largest |x|, of each tensor. */
+function powerSums(tensors: readonly Tensor[], p: number): Tensor {
+  if (p === Number.POSITIVE_INFINITY) return reduceEach(largest, tensors)
+  if (p === 2) return reduceEach(sumOfSquares, tensors)
+  return p === 1 ? reduceEach(sumOfMagnitudes, tensors) : reduceEach(sumOfPowers, tensors, [p])
 }
+
+const scaleOp: UpdateOp = { kind: 'update', name: 'scale', exprs: ([x, factor]) => [x.mul(factor)] }
 
 /** The p-th root of a sum of powers. */
 function root(x: Tensor, p: number): Tensor {
@@ -28,14 +46,15 @@ export function clipGradNorm_(
 ): Tensor {
   const p = options.normType ?? 2
   if (!(p > 0)) throw new RangeError(`[clipGradNorm_] normType ${p} must be positive`)
-  const grads = withGradient(parameters)
+  const grads = gradientsOf(parameters)
   if (grads.length === 0)
     throw new Error('[clipGradNorm_] no parameter has a gradient: call backward() first')
   return noGrad(() => {
-    const parts = stack(grads.map((g) => powerSum(g, p)))
+    const parts = powerSums(grads, p)
     const norm = root(p === Number.POSITIVE_INFINITY ? parts.amax() : parts.sum(), p)
     const factor = norm.add(1e-6).reciprocal().mul(maxNorm).minimum(1)
-    for (const g of grads) g.mul_(factor)
+    const tuples = grads.map((g) => ({ states: [g.state], inputs: [] }))
+    updateEach(scaleOp, tuples, [factor], [])
     norm.value.keep = true
     return norm
   })
@@ -45,6 +64,6 @@ export function clipGradNorm_(
 export function clipGradValue_(parameters: Tensor | Iterable<Tensor>, clipValue: number): void {
   if (!(clipValue >= 0)) throw new RangeError(`[clipGradValue_] clipValue ${clipValue} must be at least 0`)
   noGrad(() => {
-    for (const g of withGradient(parameters)) g.copy_(g.clamp(-clipValue, clipValue))
+    for (const g of gradientsOf(parameters)) g.copy_(g.clamp(-clipValue, clipValue))
   })
 }

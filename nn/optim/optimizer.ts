@@ -18,6 +18,13 @@ export type Params<Options> =
 /** What an optimizer remembers of one parameter: tensors under PyTorch's names, and counters. */
 export type Slots = Record<string, StateTensor | number>
 
+/** A parameter that has a gradient, and what the optimizer remembers of it. */
+export interface Update {
+  readonly p: Parameter
+  readonly grad: Tensor
+  readonly slots: Slots
+}
+
 /** PyTorch's layout: `state` by the parameter's number, and the groups with numbers for parameters. */
 export interface OptimizerStateDict {
   state: Record<number, Record<string, Tensor | number>>
@@ -63,18 +70,21 @@ export abstract class Optimizer<Options extends { lr: number }> {
     if (seen.size === 0) throw new Error('[optim] got no parameters')
   }
 
-  /** Records the update of one parameter, as effects on its State and its slots. */
-  protected abstract update(p: Parameter, grad: Tensor, group: ParamGroup<Options>, slots: Slots): void
+  /** Records the updates of a group's parameters, as effects on their States and slots (`updateEach`). */
+  protected abstract update(updates: readonly Update[], group: ParamGroup<Options>): void
 
   /** Updates every parameter that has a gradient, and computes everything that is pending. */
   async step(): Promise<void> {
     for (const hook of this.#preHooks) await hook(this as unknown as Optimizer<{ lr: number }>)
     noGrad(() => {
-      for (const group of this.paramGroups)
+      for (const group of this.paramGroups) {
+        const updates: Update[] = []
         for (const p of group.params) {
-          const grad = p.grad
-          if (grad) this.update(p, grad, group, this.slotsOf(p))
+          const { grad } = p
+          if (grad) updates.push({ p, grad, slots: this.slotsOf(p) })
         }
+        this.update(updates, group)
+      }
     })
     await evaluate()
   }
@@ -159,10 +169,4 @@ export const countStep = (slots: Slots): number => {
   const step = ((slots.step as number | undefined) ?? 0) + 1
   slots.step = step
   return step
-}
-
-/** Writes a tensor into a State. */
-export const store = (target: StateTensor, x: Tensor): StateTensor => {
-  assign(target.state, x)
-  return target
 }

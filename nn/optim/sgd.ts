@@ -1,6 +1,6 @@
-import type { Tensor } from '../../core/index.ts'
-import type { Parameter } from '../parameter.ts'
-import { Optimizer, type ParamGroup, type Params, type Slots, store } from './optimizer.ts'
+import type { UpdateOp } from '../../core/op.ts'
+import { updateEach } from '../../core/ops/foreach.ts'
+import { Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts'
 
 export interface SGDOptions {
   /** Learning rate. Default 1e-3. */
@@ -23,6 +23,23 @@ const DEFAULTS: SGDOptions = {
   maximize: false,
 }
 
+/** p and, with momentum, its buffer from the gradient. */
+const sgdOp: UpdateOp = {
+  kind: 'update',
+  name: 'sgd',
+  exprs: (args, scalar, { decay, maximize, momentum, nesterov }) => {
+    const [p, buffer] = args
+    const [lr, weightDecay, mass, share] = [0, 1, 2, 3].map((i) => scalar(i, 'f32'))
+    let grad = args.at(-1)!
+    if (maximize) grad = grad.neg()
+    if (decay) grad = grad.add(p.mul(weightDecay))
+    if (momentum === 'none') return [p.sub(grad.mul(lr))]
+    const next = momentum === 'first' ? grad : buffer.mul(mass).add(grad.mul(share))
+    const direction = nesterov ? grad.add(next.mul(mass)) : next
+    return [p.sub(direction.mul(lr)), next]
+  },
+}
+
 /** Stochastic gradient descent, with momentum as in PyTorch: the first buffer is the first gradient. */
 export class SGD extends Optimizer<SGDOptions> {
   constructor(params: Params<SGDOptions>, options: Partial<SGDOptions> = {}) {
@@ -32,16 +49,22 @@ export class SGD extends Optimizer<SGDOptions> {
         throw new RangeError('[SGD] nesterov needs a momentum and no dampening')
   }
 
-  protected update(p: Parameter, gradient: Tensor, group: ParamGroup<SGDOptions>, slots: Slots): void {
+  protected update(updates: readonly Update[], group: ParamGroup<SGDOptions>): void {
     const { lr, momentum, dampening, weightDecay, nesterov, maximize } = group
-    let grad = maximize ? gradient.neg() : gradient
-    if (weightDecay !== 0) grad = grad.add(p.mul(weightDecay))
-    if (momentum !== 0) {
-      const first = slots.momentum_buffer === undefined
-      const buffer = this.zeros(slots, 'momentum_buffer', p)
-      store(buffer, first ? grad : buffer.mul(momentum).add(grad.mul(1 - dampening)))
-      grad = nesterov ? grad.add(buffer.mul(momentum)) : buffer
+    const scalars = [lr, weightDecay, momentum, 1 - dampening]
+    const attrs = { decay: weightDecay !== 0, maximize, nesterov }
+    if (momentum === 0) {
+      const tuples = updates.map(({ p, grad }) => ({ states: [p.state], inputs: [grad] }))
+      updateEach(sgdOp, tuples, [], scalars, { ...attrs, momentum: 'none' })
+      return
     }
-    store(p, p.sub(grad.mul(lr)))
+    const known = Map.groupBy(updates, ({ slots }) => slots.momentum_buffer === undefined)
+    for (const [isFirst, list] of known) {
+      const tuples = list.map(({ p, grad, slots }) => ({
+        states: [p.state, this.zeros(slots, 'momentum_buffer', p).state],
+        inputs: [grad],
+      }))
+      updateEach(sgdOp, tuples, [], scalars, { ...attrs, momentum: isFirst ? 'first' : 'running' })
+    }
   }
 }
