@@ -136,11 +136,11 @@ function finishJob(job: Job): void {
 
 function report(job: Job, ms: number): void {
   if (debugLevel() < 2) return
-  const { plan, executable, hit } = job.planned
+  const { kernelCount, executable, hit } = job.planned
   debug(
     2,
     () =>
-      `plan: ${plan.kernels.length} kernels, arena ${executable.arenaBytes} bytes, ${ms.toFixed(2)} ms, cache ${hit ? 'hit' : 'miss'}`,
+      `plan: ${kernelCount} kernels, arena ${executable.arenaBytes} bytes, ${ms.toFixed(2)} ms, cache ${hit ? 'hit' : 'miss'}`,
   )
 }
 

@@ -62,9 +62,38 @@ export type MathOp = 'exp' | 'expm1' | 'log' | 'log1p' | 'sin' | 'cos' | 'tanh' 
 
 export type ExprOp = LeafOp | PrimitiveOp | MathOp
 
-// Bounded by the programs' structure: sizes and per-step numbers never enter an expression.
-const interned = new Map<string, Expr>()
+/** Ids stay far below this, so that two of them make one exact number. */
+const IDS = 2 ** 26
+
+/**
+ * One table for each op and type, by what tells its expressions apart. Bounded by the programs' structure: sizes and
+ * per-step numbers never enter an expression.
+ */
+type Tables = Record<ScalarType, Map<number, Expr>>
+const interned: Partial<Record<ExprOp, Tables>> = {}
+const negativeZeros: Partial<Record<ScalarType, Expr>> = {}
+const pairs = new Map<number, number>()
 let nextId = 0
+
+function tableOf(op: ExprOp, type: ScalarType): Map<number, Expr> {
+  let tables = interned[op]
+  if (!tables) interned[op] = tables = { f32: new Map(), i32: new Map(), bool: new Map() }
+  return tables[type]
+}
+
+/** A number for the list of arguments: an expression's id, or that of a pair, and so on. */
+function keyOf(args: readonly Expr[]): number {
+  let key = args[0].id
+  for (let i = 1; i < args.length; i++) {
+    if (i > 1) {
+      let pair = pairs.get(key)
+      if (pair === undefined) pairs.set(key, (pair = pairs.size))
+      key = pair
+    }
+    key = key * IDS + args[i].id
+  }
+  return key
+}
 
 export class Expr {
   readonly op: ExprOp
@@ -84,12 +113,13 @@ export class Expr {
   }
 
   static make(op: ExprOp, type: ScalarType, args: readonly Expr[], value = 0): Expr {
-    const shown = Object.is(value, -0) ? '-0' : value
-    const key = `${op}:${type}:${shown}:${args.map((a) => a.id).join(',')}`
-    let expr = interned.get(key)
+    if (Object.is(value, -0)) return (negativeZeros[type] ??= new Expr(op, type, args, value))
+    const table = tableOf(op, type)
+    const key = args.length > 0 ? keyOf(args) : value
+    let expr = table.get(key)
     if (!expr) {
       expr = new Expr(op, type, args, value)
-      interned.set(key, expr)
+      table.set(key, expr)
     }
     return expr
   }

@@ -20,39 +20,44 @@ export interface ArenaPlacement {
  */
 export function placeInArena(requests: readonly ArenaRequest[], align = 64): ArenaPlacement {
   const offsets = new Array<number>(requests.length).fill(0)
-  const order = requests
-    .map((_, i) => i)
-    .filter((i) => requests[i].bytes > 0)
-    .sort((a, b) => requests[b].bytes - requests[a].bytes || a - b)
-  // placed requests by offset
-  const placed: number[] = []
+  const order: number[] = []
+  for (const [i, request] of requests.entries()) if (request.bytes > 0) order.push(i)
+  order.sort((a, b) => requests[b].bytes - requests[a].bytes || a - b)
+  // what is placed already, by offset
+  const first = new Int32Array(order.length)
+  const last = new Int32Array(order.length)
+  const starts = new Float64Array(order.length)
+  const ends = new Float64Array(order.length)
   let total = 0
-  for (const index of order) {
+  for (const [placed, index] of order.entries()) {
     const { firstUse, lastUse } = requests[index]
     const bytes = Math.ceil(requests[index].bytes / align) * align
     let best = -1
     let bestGap = Number.POSITIVE_INFINITY
     let end = 0
-    for (const other of placed) {
-      if (requests[other].firstUse > lastUse || requests[other].lastUse < firstUse) continue
-      const gap = offsets[other] - end
+    for (let i = 0; i < placed; i++) {
+      if (first[i] > lastUse || last[i] < firstUse) continue
+      const gap = starts[i] - end
       if (gap >= bytes && gap < bestGap) {
         best = end
         bestGap = gap
       }
-      end = Math.max(end, offsets[other] + Math.ceil(requests[other].bytes / align) * align)
+      if (ends[i] > end) end = ends[i]
     }
     const offset = best < 0 ? end : best
     offsets[index] = offset
     total = Math.max(total, offset + bytes)
-    let low = 0
-    let high = placed.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (offsets[placed[middle]] <= offset) low = middle + 1
-      else high = middle
+    let at = placed
+    while (at > 0 && starts[at - 1] > offset) at--
+    for (const [list, value] of [
+      [first, firstUse],
+      [last, lastUse],
+      [starts, offset],
+      [ends, offset + bytes],
+    ] as const) {
+      list.copyWithin(at + 1, at, placed)
+      list[at] = value
     }
-    placed.splice(low, 0, index)
   }
   return { offsets, total }
 }

@@ -8,9 +8,10 @@ import { lower } from './lower.ts'
 /** A training step's plan takes about half a megabyte of heap; lengths that never repeat fill the cache and gain nothing. */
 const MAX_PLANS = 64
 
+/** The plan itself is not kept: it is many small objects, which the garbage collector would visit again and again. */
 export interface CachedPlan {
   readonly executable: Executable
-  readonly plan: KernelPlan
+  readonly kernelCount: number
 }
 
 interface Entry extends CachedPlan {
@@ -49,7 +50,7 @@ export function planFor(graph: PendingGraph, backend: Backend): CachedPlan & { h
   misses++
   const plan = lower(graph)
   debug(3, () => describe(plan))
-  const made = { plan, executable: backend.prepare(plan), key: graph.key }
+  const made = { executable: backend.prepare(plan), kernelCount: plan.kernels.length, key: graph.key }
   debug(4, () => made.executable.describe?.() ?? `${backend.name} does not describe its kernels`)
   plans.set(at, made)
   if (plans.size > MAX_PLANS) {
