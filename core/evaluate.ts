@@ -13,6 +13,7 @@ import { rootBytes, trackRoot } from './roots.ts'
 import { numel } from './shape.ts'
 import { toDeviceLayout } from './state.ts'
 import type { Tensor } from './tensor.ts'
+import { turn } from './turn.ts'
 
 /** Roots up to this size move to JavaScript's heap at once where the device is synchronous: nothing is left to free. */
 const HOST_ROOT_BYTES = 2 ** 20
@@ -216,7 +217,7 @@ let lastTurn = performance.now()
 /** Lets the event loop turn now and then, so that signals and timers get their chance between plans. */
 async function breathe(): Promise<void> {
   if (performance.now() - lastTurn < 50) return
-  await new Promise<void>((resolve) => setTimeout(resolve, 0))
+  await turn()
   lastTurn = performance.now()
 }
 

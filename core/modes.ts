@@ -34,7 +34,7 @@ class StackScope implements Scope {
       const result = fn()
       if (result instanceof Promise)
         throw new Error(
-          '[modes] an async function needs AsyncLocalStorage, which this runtime lacks: pass a synchronous one',
+          '[modes] noGrad and its like take no async function in browsers: wrap the calls between the awaits, one by one',
         )
       return result
     } finally {
@@ -57,7 +57,7 @@ export const modes = (): Modes => scope.getStore() ?? base
 
 const withMode = <T>(change: Partial<Modes>, fn: () => T): T => scope.run({ ...modes(), ...change }, fn)
 
-/** Runs `fn` (which may be async) without recording gradients. */
+/** Runs `fn` (which may be async, but in browsers) without recording gradients. */
 export const noGrad = <T>(fn: () => T): T => withMode({ grad: false }, fn)
 
 /** Runs `fn` with gradients recorded, also inside `noGrad`. */

@@ -45,6 +45,7 @@ const developmentOnly = [
   'scripts/check-*.ts',
   'scripts/start.ts',
   'scripts/start/**',
+  'scripts/browser/**',
 ]
 
 interface Rule {
@@ -72,7 +73,14 @@ const coreRules: readonly Rule[] = [
   },
   {
     files: ['core/backends/reference/**', 'core/backends/cpu/**', 'core/backends/webgpu/**'],
-    only: [...scalarLevel, 'core/backend.ts', 'core/plan/kernel.ts', 'core/plan/arena.ts', '{own}/**'],
+    only: [
+      ...scalarLevel,
+      'core/turn.ts',
+      'core/backend.ts',
+      'core/plan/kernel.ts',
+      'core/plan/arena.ts',
+      '{own}/**',
+    ],
     types: true,
     why: 'a backend knows the scalar IR, kernels, their placement and the backend interface only',
   },

@@ -1,10 +1,10 @@
 /** Runs score processors and warpers on the goldens' scores. */
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { ModelFolder } from '../../hub/index.ts'
 import type { LogitsProcessor } from '../../transformers/generation/processors.ts'
 import * as rules from '../../transformers/generation/processors.ts'
 import { probabilities } from '../../transformers/generation/scores.ts'
 import * as warp from '../../transformers/generation/warpers.ts'
+import { entries } from './folder.ts'
 import { type GoldenFile, openGolden, type TensorRef } from './golden.ts'
 import type { CaseResult } from './safetensors.ts'
 
@@ -90,9 +90,9 @@ function runCase(golden: GoldenFile, c: ProcessorCase): CaseResult | null {
   return null
 }
 
-export async function* runGeneration(dir: string): AsyncIterable<CaseResult> {
-  for (const file of (await readdir(dir)).filter((f) => f.endsWith('.json')).sort()) {
-    const golden = await openGolden(join(dir, file))
+export async function* runGeneration(folder: ModelFolder): AsyncIterable<CaseResult> {
+  for (const file of (await entries(folder)).filter((f) => f.endsWith('.json'))) {
+    const golden = await openGolden(folder, file)
     for (const c of golden.json.cases as ProcessorCase[]) {
       const name = `${file.replace(/\.json$/, '')}/${c.name}`
       try {

@@ -1,6 +1,6 @@
 /** Reads a pair NAME.json + NAME.safetensors in the goldens' format. */
-import { access, readFile } from 'node:fs/promises'
-import { openSafetensors, toFloat32, toTypedArray } from '../../hub/index.ts'
+import { type ModelFolder, openSafetensors, toFloat32, toTypedArray } from '../../hub/index.ts'
+import { readText } from './folder.ts'
 
 /** `{"$tensor": KEY, "dtype": D, "shape": S}`. */
 export interface TensorRef {
@@ -15,19 +15,15 @@ export interface GoldenFile {
   numbers(ref: TensorRef): Float32Array | Int32Array | Uint8Array
 }
 
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
-
-export async function openGolden(jsonPath: string): Promise<GoldenFile> {
-  const json = JSON.parse(await readFile(jsonPath, 'utf8'))
-  if (json.format !== 'golden/1') throw new Error(`[conformance] ${jsonPath} is not in format golden/1`)
-  const dataPath = jsonPath.replace(/\.json$/, '.safetensors')
+export async function openGolden(folder: ModelFolder, jsonFile: string): Promise<GoldenFile> {
+  const json = JSON.parse(await readText(folder, jsonFile))
+  if (json.format !== 'golden/1')
+    throw new Error(`[conformance] ${folder.name}/${jsonFile} is not in format golden/1`)
+  const dataFile = jsonFile.replace(/\.json$/, '.safetensors')
   const tensors = new Map<string, Float32Array | Int32Array | Uint8Array>()
-  if (await exists(dataPath)) {
-    const file = await openSafetensors(dataPath)
+  const data = await folder.open(dataFile)
+  if (data) {
+    const file = await openSafetensors(data)
     for (const name of file.tensors.keys()) {
       const t = await file.read(name)
       tensors.set(name, t.dtype === 'F32' ? toFloat32(t) : (toTypedArray(t) as Int32Array | Uint8Array))
@@ -38,7 +34,7 @@ export async function openGolden(jsonPath: string): Promise<GoldenFile> {
     json,
     numbers: (ref) => {
       const found = tensors.get(ref.$tensor)
-      if (!found) throw new Error(`[conformance] ${dataPath} has no tensor ${ref.$tensor}`)
+      if (!found) throw new Error(`[conformance] ${folder.name}/${dataFile} has no tensor ${ref.$tensor}`)
       return found
     },
   }

@@ -1,10 +1,10 @@
 /** Runs the models suite: every folder FAMILY/TASK of a directory in the goldens' format, case by case. */
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type DeviceChoice, setDefaultDevice } from '../../core/index.ts'
+import type { ModelFolder } from '../../hub/index.ts'
 import { loadPretrained } from '../../transformers/load.ts'
 import { familyOf } from '../../transformers/models/family.ts'
 import type { AnyPreTrainedModel } from '../../transformers/pretrained-model.ts'
+import { entries, readText, subfolders, within } from './folder.ts'
 import { openGolden } from './golden.ts'
 import { type ModelCase, runCase, Skip } from './models-cases.ts'
 import type { CaseResult } from './safetensors.ts'
@@ -18,26 +18,27 @@ export interface ModelsOptions {
   wanted?: (path: string) => boolean
 }
 
-/** @param dir a folder of FAMILY/TASK folders, each with a model and its cases */
-export async function* runModels(dir: string, options: ModelsOptions = {}): AsyncIterable<CaseResult> {
+/** @param goldens a folder of FAMILY/TASK folders, each with a model and its cases */
+export async function* runModels(
+  goldens: ModelFolder,
+  options: ModelsOptions = {},
+): AsyncIterable<CaseResult> {
   if (options.device) await setDefaultDevice(options.device)
-  for (const family of await folders(dir))
-    for (const task of await folders(join(dir, family)))
-      yield* runTask(join(dir, family, task), `${family}/${task}`, options)
+  for (const family of await subfolders(goldens))
+    for (const task of await subfolders(within(goldens, family)))
+      yield* runTask(within(goldens, `${family}/${task}`), `${family}/${task}`, options)
 }
 
-const folders = async (dir: string): Promise<string[]> =>
-  (await readdir(dir, { withFileTypes: true }))
-    .filter((e) => e.isDirectory())
-    .map((e) => e.name)
-    .sort()
-
-async function* runTask(folder: string, name: string, options: ModelsOptions): AsyncIterable<CaseResult> {
-  const files = await readdir(folder)
+async function* runTask(
+  folder: ModelFolder,
+  name: string,
+  options: ModelsOptions,
+): AsyncIterable<CaseResult> {
+  const files = await entries(folder)
   const configs = ['config.json', 'config_old_style.json'].filter((f) => files.includes(f))
   for (const file of FILES) {
     if (!files.includes(file)) continue
-    const golden = await openGolden(join(folder, file))
+    const golden = await openGolden(folder, file)
     for (const config of configs)
       for (const c of golden.json.cases as ModelCase[]) {
         const variant = config === 'config.json' ? '' : ' (old style config)'
@@ -50,8 +51,12 @@ async function* runTask(folder: string, name: string, options: ModelsOptions): A
 }
 
 /** A fresh model for every case: training changes it. */
-async function loadModel(folder: string, config: string, className: string): Promise<AnyPreTrainedModel> {
-  const json = JSON.parse(await readFile(join(folder, config), 'utf8')) as Record<string, unknown>
+async function loadModel(
+  folder: ModelFolder,
+  config: string,
+  className: string,
+): Promise<AnyPreTrainedModel> {
+  const json = JSON.parse(await readText(folder, config)) as Record<string, unknown>
   const family = await familyOf(String(json.model_type))
   if (!family) throw new Skip(`model type "${json.model_type}" is not built`)
   const modelClass = Object.values(family.models).find((m) => m.name === className)

@@ -1,9 +1,9 @@
 /** Runs optimizer trajectories, learning rate schedules and gradient clipping on the goldens. */
-import { readdir } from 'node:fs/promises'
-import { basename, join } from 'node:path'
 import { tensor } from '../../core/index.ts'
+import type { ModelFolder } from '../../hub/index.ts'
 import { Parameter } from '../../nn/index.ts'
 import * as optim from '../../nn/optim/index.ts'
+import { entries } from './folder.ts'
 import { type GoldenFile, openGolden, type TensorRef } from './golden.ts'
 import type { CaseResult } from './safetensors.ts'
 
@@ -57,14 +57,14 @@ class NotBuilt extends Error {}
 
 /** Runs the suite over a folder in the format of `goldens/optim`. */
 export async function* runOptim(
-  folder: string,
+  folder: ModelFolder,
   { wanted }: { wanted: (path: string) => boolean },
 ): AsyncIterable<CaseResult> {
-  for (const file of (await readdir(folder)).filter((name) => name.endsWith('.json')).sort()) {
-    const golden = await openGolden(join(folder, file))
+  for (const file of (await entries(folder)).filter((name) => name.endsWith('.json'))) {
+    const golden = await openGolden(folder, file)
     const contents = golden.json as unknown as OptimFile
     for (const c of contents.cases) {
-      const path = `${basename(file, '.json')}/${c.name}`
+      const path = `${file.replace(/\.json$/, '')}/${c.name}`
       if (!wanted(path)) continue
       try {
         await runCase(golden, contents, c)

@@ -1,15 +1,16 @@
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import {
   InputError,
+  type ModelFolder,
   openCheckpoint,
   openSafetensors,
+  type RandomAccess,
   serializeSafetensors,
   type TensorReader,
   toBool,
   toFloat32,
   toTypedArray,
 } from '../../hub/index.ts'
+import { readBytes, readText, subfolders, within } from './folder.ts'
 
 /** How one golden case went. */
 export interface CaseResult {
@@ -51,12 +52,11 @@ const TORCH_DTYPES: Record<string, string> = {
  * refused with one line, or give the same metadata, bytes and values as in Python, from a file as from memory, and
  * again after it was written by us; then every folder below with a shard index against its `expected.json`.
  */
-export async function* runSafetensors(dir: string): AsyncIterable<CaseResult> {
-  const { files } = JSON.parse(await readFile(join(dir, 'index.json'), 'utf8')) as { files: GoldenFile[] }
-  for (const golden of files) yield await result(golden.file, () => checkFile(join(dir, golden.file), golden))
-  for (const entry of await readdir(dir, { withFileTypes: true })) {
-    if (entry.isDirectory()) yield await result(entry.name, () => checkShards(join(dir, entry.name)))
-  }
+export async function* runSafetensors(folder: ModelFolder): AsyncIterable<CaseResult> {
+  const { files } = JSON.parse(await readText(folder, 'index.json')) as { files: GoldenFile[] }
+  for (const golden of files) yield await result(golden.file, () => checkFile(folder, golden))
+  for (const name of await subfolders(folder))
+    yield await result(name, () => checkShards(within(folder, name)))
 }
 
 async function result(name: string, check: () => Promise<void>): Promise<CaseResult> {
@@ -68,9 +68,13 @@ async function result(name: string, check: () => Promise<void>): Promise<CaseRes
   }
 }
 
-async function checkFile(path: string, golden: GoldenFile): Promise<void> {
-  const bytes = await readFile(path)
-  for (const input of [path, new Uint8Array(bytes)]) {
+async function checkFile(folder: ModelFolder, golden: GoldenFile): Promise<void> {
+  const open = async (): Promise<RandomAccess> => {
+    const file = await folder.open(golden.file)
+    if (!file) throw new Error('the file is missing')
+    return file
+  }
+  for (const input of [await open(), await readBytes(folder, golden.file)]) {
     if (!golden.ok) {
       await checkRefused(input)
       continue
@@ -78,10 +82,10 @@ async function checkFile(path: string, golden: GoldenFile): Promise<void> {
     await using reader = await openSafetensors(input)
     await checkContents(reader, golden)
   }
-  if (golden.ok) await checkRewritten(path, golden)
+  if (golden.ok) await checkRewritten(await open(), golden)
 }
 
-async function checkRefused(input: string | Uint8Array): Promise<void> {
+async function checkRefused(input: RandomAccess | Uint8Array): Promise<void> {
   try {
     await (await openSafetensors(input)).close()
   } catch (error) {
@@ -99,7 +103,7 @@ async function checkContents(reader: TensorReader, golden: GoldenFile): Promise<
   for (const [name, { dtype, shape, base64 }] of Object.entries(expected)) {
     const tensor = await reader.read(name)
     same(`dtype and shape of ${name}`, [tensor.dtype, tensor.shape], [dtype, shape])
-    same(`bytes of ${name}`, Buffer.from(tensor.bytes).toString('base64'), base64)
+    same(`bytes of ${name}`, Array.from(tensor.bytes), fromBase64(base64))
     const values = golden.values?.[name]
     if (values) same(`values of ${name}`, valuesOf(tensor), values)
   }
@@ -115,6 +119,8 @@ function valuesOf(tensor: Awaited<ReturnType<TensorReader['read']>>): (number | 
   return Array.from<number, number | string>(floats, plainFloat)
 }
 
+const fromBase64 = (text: string): number[] => Array.from(atob(text), (c) => c.charCodeAt(0))
+
 function plainInteger(value: number | bigint): number | string {
   return typeof value === 'bigint' ? String(value) : value
 }
@@ -124,8 +130,8 @@ function plainFloat(value: number): number | string {
   return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf'
 }
 
-async function checkRewritten(path: string, golden: GoldenFile): Promise<void> {
-  await using original = await openSafetensors(path)
+async function checkRewritten(file: RandomAccess, golden: GoldenFile): Promise<void> {
+  await using original = await openSafetensors(file)
   const tensors = [...original.tensors.values()].map(({ name, dtype, shape }) => ({
     name,
     dtype,
@@ -138,8 +144,8 @@ async function checkRewritten(path: string, golden: GoldenFile): Promise<void> {
   await checkContents(copy, golden)
 }
 
-async function checkShards(folder: string): Promise<void> {
-  const { tensors } = JSON.parse(await readFile(join(folder, 'expected.json'), 'utf8')) as GoldenShards
+async function checkShards(folder: ModelFolder): Promise<void> {
+  const { tensors } = JSON.parse(await readText(folder, 'expected.json')) as GoldenShards
   await using reader = await openCheckpoint(folder)
   same('names', [...reader.tensors.keys()].sort(), Object.keys(tensors).sort())
   for (const [name, { dtype, shape, sum, first, last }] of Object.entries(tensors)) {

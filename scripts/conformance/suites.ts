@@ -1,8 +1,8 @@
-/** The suites of a goldens folder, and the runner of each. */
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+/** The suites of a goldens folder, and the runner of each; in pages too, but for `real`. */
 import type { DeviceName } from '../../core/index.ts'
 import { InputError } from '../../hub/errors.ts'
+import type { ModelFolder } from '../../hub/index.ts'
+import { entries, readText, within } from './folder.ts'
 import type { CaseResult } from './safetensors.ts'
 
 export interface SuiteOptions {
@@ -15,12 +15,12 @@ export interface SuiteOptions {
 
 export interface Suite {
   name: string
-  folder: string
+  folder: ModelFolder
   /** Whether it needs a device. */
   computes: boolean
 }
 
-type Run = (folder: string, options: SuiteOptions) => AsyncIterable<CaseResult>
+type Run = (folder: ModelFolder, options: SuiteOptions) => AsyncIterable<CaseResult>
 
 interface SuiteDefinition {
   computes: boolean
@@ -64,48 +64,46 @@ const SUITES: Record<string, SuiteDefinition> = {
     computes: true,
     run: async function* (folder, { device, hub, wanted }) {
       if (hub === undefined) yield* skipAll(folder, '--hub DIR was not given')
-      else yield* (await import('./real.ts')).runReal(folder, { device, hub, wanted })
+      else yield* (await import('./real.ts')).runReal(folder.name, { device, hub, wanted })
     },
   },
 }
-
-const isFolder = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (info) => info.isDirectory(),
-    () => false,
-  )
 
 /**
  * The suites of a folder, in a fixed order.
  * @throws InputError where the folder is missing, or a suite has an unknown name
  */
-export async function chooseSuites(goldens: string, names: readonly string[] | undefined): Promise<Suite[]> {
-  if (!(await isFolder(goldens))) throw new InputError(`[conformance] no such folder: ${goldens}`)
+export async function chooseSuites(
+  goldens: ModelFolder,
+  names: readonly string[] | undefined,
+): Promise<Suite[]> {
+  const found = await entries(goldens)
+  if (found.length === 0) throw new InputError(`[conformance] no such folder: ${goldens.name}`)
   for (const name of names ?? [])
     if (!Object.hasOwn(SUITES, name))
       throw new InputError(`[conformance] suite ${name} is none of ${Object.keys(SUITES).join(', ')}`)
-  const suites: Suite[] = []
-  for (const [name, { computes }] of Object.entries(SUITES)) {
-    const folder = join(goldens, name)
-    if ((!names || names.includes(name)) && (await isFolder(folder))) suites.push({ name, folder, computes })
-  }
-  return suites
+  return Object.entries(SUITES)
+    .filter(([name]) => found.includes(name) && (!names || names.includes(name)))
+    .map(([name, { computes }]) => ({ name, folder: within(goldens, name), computes }))
 }
 
 export function runSuite({ name, folder }: Suite, options: SuiteOptions): AsyncIterable<CaseResult> {
   return SUITES[name].run(folder, options)
 }
 
-function notYet(folder: string): AsyncIterable<CaseResult> {
+function notYet(folder: ModelFolder): AsyncIterable<CaseResult> {
   return skipAll(folder, 'no runner yet')
 }
 
 /** Every case of the folder's files, as skipped. */
-async function* skipAll(folder: string, reason: string): AsyncIterable<CaseResult> {
-  const entries = await readdir(folder, { recursive: true })
-  for (const entry of entries.filter((name) => name.endsWith('.json')).sort()) {
-    const path = entry.replaceAll('\\', '/').replace(/\.json$/, '')
-    const { cases, errors = [], ...rest } = JSON.parse(await readFile(join(folder, entry), 'utf8'))
+async function* skipAll(folder: ModelFolder, reason: string, below = ''): AsyncIterable<CaseResult> {
+  for (const entry of await entries(folder)) {
+    const path = `${below}${entry.replace(/\.json$/, '')}`
+    if (!entry.endsWith('.json')) {
+      yield* skipAll(within(folder, entry), reason, `${path}/`)
+      continue
+    }
+    const { cases, errors = [], ...rest } = JSON.parse(await readText(folder, entry))
     // a file without a list of cases is one case, but for the list of the files
     const groups: unknown[] = Array.isArray(cases)
       ? [...cases, ...errors]

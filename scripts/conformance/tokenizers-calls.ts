@@ -1,10 +1,10 @@
 /** Cases of calling a tokenizer in the manner of transformers. */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { ModelFolder } from '../../hub/index.ts'
 import type { CallOptions } from '../../tokenization/call-options.ts'
 import type { TextInput } from '../../tokenization/encode-batch.ts'
 import { PreTrainedTokenizer } from '../../tokenization/pretrained.ts'
-import { expectEqual, expectThrow, type Outcome, readJson, run } from './tokenizers-case.ts'
+import { readJson, readText } from './folder.ts'
+import { expectEqual, expectThrow, type Outcome, run } from './tokenizers-case.ts'
 
 interface GoldenCalls {
   special_tokens: Record<string, string>
@@ -12,14 +12,14 @@ interface GoldenCalls {
 }
 
 export async function* runCalls(
-  folder: string,
+  folder: ModelFolder,
   name: string,
   wanted: (name: string) => boolean,
 ): AsyncIterable<Outcome> {
-  const golden = await readJson<GoldenCalls>(join(folder, 'calls.json'))
+  const golden = await readJson<GoldenCalls>(folder, 'calls.json')
   if (!golden) return
   const tokenizer = await PreTrainedTokenizer.fromFiles({
-    tokenizerJson: await readFile(join(folder, 'tokenizer.json'), 'utf8'),
+    tokenizerJson: await readText(folder, 'tokenizer.json'),
     tokenizerConfig: {
       ...golden.special_tokens,
       // What the calls were made with; such a tokenizer has no configuration file.

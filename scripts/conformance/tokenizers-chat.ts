@@ -1,7 +1,8 @@
 /** Cases of chat templates. */
-import { join } from 'node:path'
+import type { ModelFolder } from '../../hub/index.ts'
 import { type ChatMessage, type ChatTemplateOptions, renderChat } from '../../tokenization/chat-template.ts'
-import { expectEqual, expectThrow, NotBuilt, type Outcome, readJson, run } from './tokenizers-case.ts'
+import { readJson } from './folder.ts'
+import { expectEqual, expectThrow, NotBuilt, type Outcome, run } from './tokenizers-case.ts'
 
 interface GoldenChat {
   special_tokens: Record<string, string>
@@ -18,8 +19,11 @@ interface GoldenChatCase {
   error?: string
 }
 
-export async function* runChat(dir: string, wanted: (name: string) => boolean): AsyncIterable<Outcome> {
-  const golden = await readJson<GoldenChat>(join(dir, 'chat.json'))
+export async function* runChat(
+  folder: ModelFolder,
+  wanted: (name: string) => boolean,
+): AsyncIterable<Outcome> {
+  const golden = await readJson<GoldenChat>(folder, 'chat.json')
   if (!golden) return
   for (const { name, template, cases } of golden.templates) {
     for (const [i, c] of cases.entries()) {

@@ -1,6 +1,5 @@
 /** Cases of single components and of training. */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { ModelFolder } from '../../hub/index.ts'
 import {
   byteLevelAlphabet,
   type ComponentConfig,
@@ -10,7 +9,8 @@ import {
 } from '../../tokenization/components.ts'
 import { Tokenizer } from '../../tokenization/tokenizer.ts'
 import type { TrainerOptions } from '../../tokenization/train.ts'
-import { expectEqual, expectThrow, type Outcome, readJson, run } from './tokenizers-case.ts'
+import { readJson, readText } from './folder.ts'
+import { expectEqual, expectThrow, type Outcome, run } from './tokenizers-case.ts'
 
 interface GoldenComponent<T> {
   name: string
@@ -27,8 +27,11 @@ interface GoldenComponents {
   decoders: GoldenComponent<string | { error: string }>[]
 }
 
-export async function* runComponents(dir: string, wanted: (name: string) => boolean): AsyncIterable<Outcome> {
-  const golden = await readJson<GoldenComponents>(join(dir, 'components.json'))
+export async function* runComponents(
+  folder: ModelFolder,
+  wanted: (name: string) => boolean,
+): AsyncIterable<Outcome> {
+  const golden = await readJson<GoldenComponents>(folder, 'components.json')
   if (!golden) return
   const { texts, token_lists } = golden
   for (const { name, config, outputs } of golden.normalizers) {
@@ -96,10 +99,13 @@ const emptyModels = {
   Unigram: { vocab: [], unk_id: null },
 }
 
-export async function* runTraining(dir: string, wanted: (name: string) => boolean): AsyncIterable<Outcome> {
-  const golden = await readJson<GoldenTraining>(join(dir, 'training/cases.json'))
+export async function* runTraining(
+  folder: ModelFolder,
+  wanted: (name: string) => boolean,
+): AsyncIterable<Outcome> {
+  const golden = await readJson<GoldenTraining>(folder, 'training/cases.json')
   if (!golden) return
-  const texts = (await readFile(join(dir, 'training', golden.corpus), 'utf8')).split('\n')
+  const texts = (await readText(folder, `training/${golden.corpus}`)).split('\n')
   for (const c of golden.cases) {
     yield* run(`training/${c.name}`, wanted, async () => {
       const { model, model_arguments, normalizer, pre_tokenizer } = c

@@ -1,12 +1,12 @@
 /** Conformance of `tokenization` with the goldens of `tokenizers/` (format: goldens/README.md). */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { ModelFolder } from '../../hub/index.ts'
 import type { EncodeInput } from '../../tokenization/encode.ts'
 import type { Encoding } from '../../tokenization/encoding.ts'
 import type { Padding, Truncation } from '../../tokenization/settings.ts'
 import { Tokenizer } from '../../tokenization/tokenizer.ts'
+import { readJson, readText, within } from './folder.ts'
 import { runCalls } from './tokenizers-calls.ts'
-import { expectEqual, expectThrow, type Outcome, readJson, run } from './tokenizers-case.ts'
+import { expectEqual, expectThrow, type Outcome, run } from './tokenizers-case.ts'
 import { runChat } from './tokenizers-chat.ts'
 import { runComponents, runTraining } from './tokenizers-parts.ts'
 
@@ -75,28 +75,28 @@ interface GoldenPadding {
  * `NAME/encode/12`; `wanted` says which of them to run.
  */
 export async function* runTokenizers(
-  dir: string,
+  folder: ModelFolder,
   wanted: (name: string) => boolean = () => true,
 ): AsyncIterable<Outcome> {
-  const index = await readJson<{ tokenizers: { name: string }[] }>(join(dir, 'index.json'))
-  if (!index) throw new Error(`[conformance] ${join(dir, 'index.json')} is missing`)
+  const index = await readJson<{ tokenizers: { name: string }[] }>(folder, 'index.json')
+  if (!index) throw new Error(`[conformance] ${folder.name}/index.json is missing`)
   for (const { name } of index.tokenizers) {
-    yield* runTokenizer(join(dir, name), name, wanted)
-    yield* runCalls(join(dir, name), name, wanted)
+    yield* runTokenizer(within(folder, name), name, wanted)
+    yield* runCalls(within(folder, name), name, wanted)
   }
-  yield* runComponents(dir, wanted)
-  yield* runTraining(dir, wanted)
-  yield* runChat(dir, wanted)
+  yield* runComponents(folder, wanted)
+  yield* runTraining(folder, wanted)
+  yield* runChat(folder, wanted)
 }
 
 async function* runTokenizer(
-  folder: string,
+  folder: ModelFolder,
   name: string,
   wanted: (name: string) => boolean,
 ): AsyncIterable<Outcome> {
-  const golden = await readJson<GoldenTokenizer>(join(folder, 'cases.json'))
-  if (!golden) throw new Error(`[conformance] ${join(folder, 'cases.json')} is missing`)
-  const json = await readFile(join(folder, 'tokenizer.json'), 'utf8')
+  const golden = await readJson<GoldenTokenizer>(folder, 'cases.json')
+  if (!golden) throw new Error(`[conformance] ${folder.name}/cases.json is missing`)
+  const json = await readText(folder, 'tokenizer.json')
   const plain = await Tokenizer.fromString(json)
   plain.noTruncation()
   plain.noPadding()

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { localFolder } from '../../hub/index.ts'
 import { type CaseResult, runSafetensors } from '../../scripts/conformance/safetensors.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -10,7 +11,7 @@ const shared = join(import.meta.dirname, '../../../shared/goldens/safetensors')
 
 async function run(folder: string) {
   const results: CaseResult[] = []
-  for await (const result of runSafetensors(folder)) results.push(result)
+  for await (const result of runSafetensors(await localFolder(folder))) results.push(result)
   return { count: results.length, bad: results.filter(({ status }) => status !== 'passed') }
 }
 

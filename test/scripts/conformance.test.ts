@@ -1,7 +1,7 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { casesLike } from '../../scripts/commands/conformance.ts'
+import { casesLike } from '../../scripts/conformance/selection.ts'
 import { temporaryFolder } from '../hub/temporary-folder.ts'
 import { runCommand } from './run-command.ts'
 

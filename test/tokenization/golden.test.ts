@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { localFolder } from '../../hub/index.ts'
 import { runTokenizers } from '../../scripts/conformance/tokenizers.ts'
 import { allGoldens, goldens } from './goldens.ts'
 
@@ -24,7 +25,7 @@ async function outcomes(dir: string) {
   const failed: string[] = []
   const skipped: string[] = []
   let passed = 0
-  for await (const { case: name, status, reason } of runTokenizers(dir)) {
+  for await (const { case: name, status, reason } of runTokenizers(await localFolder(dir))) {
     if (status === 'passed') passed++
     else if (status === 'skipped') skipped.push(name)
     else failed.push(`${name}: ${reason}`)

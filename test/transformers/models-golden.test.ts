@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { shutdown } from '../../core/index.ts'
+import { localFolder } from '../../hub/index.ts'
 import { runModels } from '../../scripts/conformance/models.ts'
 import type { CaseResult } from '../../scripts/conformance/safetensors.ts'
 import { webgpuAvailable } from '../helpers/webgpu.ts'
@@ -13,7 +14,7 @@ const hasWebGpu = await webgpuAvailable()
 
 async function run(dir: string, device: 'cpu' | 'reference' | 'webgpu', wanted: (path: string) => boolean) {
   const results: CaseResult[] = []
-  for await (const result of runModels(dir, { device, wanted })) results.push(result)
+  for await (const result of runModels(await localFolder(dir), { device, wanted })) results.push(result)
   const failures = results
     .filter((r) => r.status === 'failed')
     .map((r) => `${r.case}: ${r.reason?.slice(0, 300)}`)

@@ -162,7 +162,7 @@ export async function generate(
   )
   if (options.streamer && sequences.length > 1)
     throw new RangeError('[generate] a streamer takes one sequence: generate a batch without it')
-  return noGrad(() => run(model, sequences, options))
+  return run(model, sequences, options)
 }
 
 async function run(
@@ -217,13 +217,16 @@ async function step(
   const positions = sequences.flatMap((s) =>
     Array.from({ length: fresh }, (_, i) => Math.max(0, from + i - s.padding)),
   )
-  const { logits } = model({
-    inputIds: int32(ids, [batch, fresh]),
-    positionIds: int32(positions, [batch, fresh]),
-    attentionMask: maskOf(sequences),
-    pastKeyValues: cache,
-    logitsToKeep: 1,
-  })
+  // around each call of the model: browsers do not carry a mode across `await`
+  const { logits } = noGrad(() =>
+    model({
+      inputIds: int32(ids, [batch, fresh]),
+      positionIds: int32(positions, [batch, fresh]),
+      attentionMask: maskOf(sequences),
+      pastKeyValues: cache,
+      logitsToKeep: 1,
+    }),
+  )
   const data = (await logits.data()) as Float32Array
   const width = data.length / batch
   return sequences.map((_, r) => data.slice(r * width, (r + 1) * width))

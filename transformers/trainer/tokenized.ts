@@ -1,3 +1,4 @@
+import { turn } from '../../core/turn.ts'
 import type { PreTrainedTokenizer } from '../../tokenization/index.ts'
 
 /** Texts per call of the tokenizer: long enough to be quick, short enough to let the event loop turn. */
@@ -47,7 +48,7 @@ export async function* tokenizeTexts(
     const options = maxLength === undefined ? {} : { truncation: true, maxLength }
     const chunk = texts.slice(begin, begin + CHUNK)
     yield* tokenizer(chunk, { ...options, addSpecialTokens, returnAttentionMask: false }).inputIds
-    await new Promise<void>((resolve) => setTimeout(resolve, 0))
+    await turn()
   }
 }
 

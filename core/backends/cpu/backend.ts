@@ -1,6 +1,7 @@
 import type { Backend, BackendMemory, Binding, DeviceBuffer, Executable } from '../../backend.ts'
 import type { TypedArray } from '../../dtype.ts'
 import type { CallKernel, KernelPlan } from '../../plan/kernel.ts'
+import { turn } from '../../turn.ts'
 import { CodeTable } from './code-table.ts'
 import { CONTROL, CONTROL_BYTES } from './control.ts'
 import type { CpuFeatures } from './dispatch.ts'
@@ -47,8 +48,6 @@ interface Job {
 
 /** A browser's main thread may not sleep: waiting throws there. */
 const mayWait = (): boolean => typeof (globalThis as { document?: unknown }).document === 'undefined'
-
-const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0))
 
 export class CpuBackend implements Backend {
   readonly name = 'cpu'

@@ -8,6 +8,8 @@ export type AdapterChoice = 'hardware' | 'software' | 'any'
  */
 let dawn: GPU | undefined
 let users = 0
+/** Not written into the import, so that bundlers leave Dawn out of pages. */
+const DAWN_PACKAGE: string = 'webgpu'
 
 const hasNavigatorGpu = () => typeof navigator !== 'undefined' && 'gpu' in navigator && !!navigator.gpu
 
@@ -23,7 +25,9 @@ export async function acquireGpu(): Promise<GPU> {
     )
   let create: (options: string[]) => GPU
   try {
-    ;({ create } = (await import('webgpu')) as { create(options: string[]): GPU })
+    ;({ create } = (await import(/* webpackIgnore: true */ /* @vite-ignore */ DAWN_PACKAGE)) as {
+      create(options: string[]): GPU
+    })
   } catch (cause) {
     throw new Error(
       '[webgpu] the optional package "webgpu" (Dawn) is not usable here: npm install webgpu, or use the device cpu',
