@@ -10,6 +10,8 @@ export interface DeviceOptions {
   threads?: number
   /** cpu: with false all work happens on workers and the caller only awaits; synchronous reads then throw. */
   mainThread?: boolean
+  /** cpu: 64 for a memory beyond 4 GiB (up to 16), somewhat slower; 32 unless given (or TUNESMITH_ADDRESS_BITS). */
+  addressBits?: 32 | 64
   /** webgpu: a software adapter is used only when asked for. */
   adapter?: 'hardware' | 'software' | 'any'
   /** reference: compute in float64, for finite differences. */
@@ -108,7 +110,10 @@ export async function setDefaultDevice(
     const name = await settle()
     const running = backends.get(name)
     const changes =
-      options.threads !== undefined || options.float64 !== undefined || options.mainThread !== undefined
+      options.threads !== undefined ||
+      options.float64 !== undefined ||
+      options.mainThread !== undefined ||
+      options.addressBits !== undefined
     if (running && changes) await restart(name)
     const backend = await backendFor(name)
     return { name, description: backend.description }

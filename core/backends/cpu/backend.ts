@@ -5,7 +5,7 @@ import { turn } from '../../turn.ts'
 import { CodeTable } from './code-table.ts'
 import { CONTROL, CONTROL_BYTES } from './control.ts'
 import type { CpuFeatures } from './dispatch.ts'
-import { CpuBuffer, SharedHeap } from './heap.ts'
+import { CpuBuffer, type HeapOptions, SharedHeap } from './heap.ts'
 import { supportsCall } from './kernels/index.ts'
 import { Program } from './program.ts'
 import { TeamThread } from './team.ts'
@@ -30,7 +30,7 @@ export interface CpuSettings {
   readonly threads: number
   readonly mainThread: boolean
   readonly features: CpuFeatures
-  readonly maximumPages?: number
+  readonly heap: HeapOptions
   readonly shareAlways: boolean
 }
 
@@ -72,13 +72,14 @@ export class CpuBackend implements Backend {
   constructor(settings: CpuSettings) {
     const { threads, mainThread, features } = settings
     this.#settings = settings
-    this.#heap = new SharedHeap(CONTROL_BYTES, settings.maximumPages)
+    this.#heap = new SharedHeap(CONTROL_BYTES, settings.heap)
+    const { memory, addressBits } = this.#heap
     this.#code = new CodeTable(this.#heap)
-    this.#caller = new TeamThread(this.#heap.memory, 0, mayWait())
-    this.#pool = new WorkerPool(this.#heap.memory, mainThread ? threads - 1 : threads, !mainThread)
+    this.#caller = new TeamThread(memory, addressBits, 0, mayWait())
+    this.#pool = new WorkerPool(memory, addressBits, mainThread ? threads - 1 : threads, !mainThread)
     this.synchronous = mainThread
     const simd = features.relaxedSimd ? 'relaxed SIMD' : 'SIMD'
-    this.description = `cpu, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${simd}${mainThread ? '' : ', off the main thread'}`
+    this.description = `cpu, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${simd}${addressBits === 64 ? ', 64-bit addresses' : ''}${mainThread ? '' : ', off the main thread'}`
   }
 
   supports(call: Pick<CallKernel, 'name' | 'inputs' | 'outputs' | 'attrs'>): boolean {
@@ -319,7 +320,7 @@ export class CpuBackend implements Backend {
     if (this.#local.stride > 0) this.#heap.free(this.#local.address)
     this.#local = { address: 0, stride: 0 }
     this.#local = { address: this.#heap.allocate(stride * (this.#settings.threads + 1)), stride }
-    this.#heap.i32[CONTROL.localBase] = this.#local.address
+    this.#heap.u32[CONTROL.localBase] = this.#local.address / 4
     this.#heap.i32[CONTROL.localStride] = stride
   }
 }

@@ -30,10 +30,10 @@ export class CodeTable {
         `[cpu] more than ${CODE_LIMIT} different kernels: call shutdown() between unrelated models`,
       )
     const module = dispatch.emit()
-    const bytes = module instanceof ModuleBuilder ? module.bytes() : module
+    const bytes = module instanceof ModuleBuilder ? module.bytes(this.#heap.addressBits) : module
     const address = this.#heap.allocate(bytes.length)
     this.#heap.u8.set(bytes, address)
-    this.#heap.u32[codeWord(index)] = address
+    this.#heap.u32[codeWord(index)] = address / 4
     this.#heap.u32[codeWord(index) + 1] = bytes.length
     this.#numbers.set(dispatch.codeKey, index)
     return index

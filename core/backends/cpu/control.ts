@@ -1,6 +1,7 @@
 /**
  * The first bytes of the shared memory: words by which threads agree, and the table of compiled code. Words that several
- * threads write are 64 bytes (a cache line) apart. Numbers are indices of 32-bit words.
+ * threads write are 64 bytes (a cache line) apart. Numbers are indices of 32-bit words; so are places in the memory, unsigned,
+ * which reaches 16 GiB.
  */
 export const CONTROL = {
   /** The dispatch being run: epoch << 8 | open ? 128 : 0 | number of workers that joined. */
@@ -22,20 +23,20 @@ export const CONTROL = {
   ready: 114,
   /** 1: workers return. */
   stop: 115,
-  /** Index of the first word of the program entry of the dispatch being run. */
+  /** Place of the program entry of the dispatch being run. */
   entry: 116,
-  /** Thread-local scratch: address of the first thread's, bytes per thread. */
+  /** Thread-local scratch: place of the first thread's, bytes per thread. */
   localBase: 117,
   localStride: 118,
   /** Size of the memory: a worker that knows a smaller one renews its views. */
   pages: 119,
-  /** A program for worker 1 to lead: raised per request; address and number of its entries. */
+  /** A program for worker 1 to lead: raised per request; place and number of its entries. */
   leadRequest: 120,
   leadProgram: 121,
   leadCount: 122,
 } as const
 
-/** Where address and size of module i are. */
+/** Where place and size in bytes of module i are. */
 const CODE_TABLE = 128
 export const CODE_LIMIT = 32768
 export const codeWord = (index: number): number => CODE_TABLE + 2 * index
@@ -46,7 +47,7 @@ export const CONTROL_BYTES = 4 * (CODE_TABLE + 2 * CODE_LIMIT)
 export const ENTRY_WORDS = 8
 export const ENTRY = {
   code: 0,
-  /** Address of the argument block. */
+  /** Place of the argument block. */
   args: 1,
   units: 2,
   grain: 3,

@@ -2,7 +2,8 @@
  * The ABI between generated WebAssembly and the runtime that calls it.
  *
  * A module imports the one shared memory as `env.memory` and exports `run(args, start, end, local)`:
- * - `args`: address of the dispatch's argument block: 32-bit words in the order of `Dispatch.args`;
+ * - `args`: address of the dispatch's argument block: the arguments in the order of `Dispatch.args`, one 32-bit word each,
+ *   addresses and numbers of bytes two (the lower one first; a module for 32-bit addresses reads no other);
  * - `start`, `end`: the range of work units to do;
  * - `local`: address of `localBytes` bytes that only the calling thread uses (16-byte aligned, undefined contents); a
  *   module that needs none may declare three parameters only.
@@ -13,6 +14,9 @@
  */
 import type { CallKernel, Kernel } from '../../plan/kernel.ts'
 import type { ModuleBuilder } from './assembler.ts'
+
+/** Where addresses are i64, JavaScript gives and takes them as numbers all the same. */
+export const ADDRESS_WORDS = 2
 
 /** An argument of a dispatch. Addresses and scalars are filled in at every run. */
 export type ArgWord =
@@ -25,12 +29,24 @@ export type ArgWord =
       readonly kind: 'buffer'
       readonly buffer: number
       readonly byteOffset: number
+      readonly narrow?: true
       readonly moved?: { readonly slot: number; readonly bytes: number }
     }
   /** Address of scratch made by `LowerContext.scratch`, plus bytes. */
-  | { readonly kind: 'scratch'; readonly scratch: number; readonly byteOffset: number }
+  | {
+      readonly kind: 'scratch'
+      readonly scratch: number
+      readonly byteOffset: number
+      readonly narrow?: true
+    }
   /** `scalars[slot]` of the run, as a float32 or as an integer (`| 0`). */
   | { readonly kind: 'scalar'; readonly slot: number; readonly type: 'f32' | 'i32' }
+
+/** 32-bit words that an argument takes in its block. */
+export const wordsOf = (arg: ArgWord): number =>
+  arg.kind === 'bytes' || ((arg.kind === 'scratch' || arg.kind === 'buffer') && !arg.narrow)
+    ? ADDRESS_WORDS
+    : 1
 
 export const int = (value: number): ArgWord => ({ kind: 'int', value })
 export const byteCount = (value: number): ArgWord => ({ kind: 'bytes', value })

@@ -1,4 +1,6 @@
 import type { DeviceBuffer } from '../../backend.ts'
+import { type AddressBits, MAXIMUM_PAGES } from './assembler.ts'
+import { createMemory, growMemory } from './memory.ts'
 
 const PAGE = 65536
 /** Buffers start at multiples of this, so that offsets which WebGPU accepts are aligned here too. */
@@ -19,18 +21,13 @@ export class CpuBuffer implements DeviceBuffer {
   }
 }
 
-/**
- * Engines reserve the maximum as address space at once; where they refuse 4 GiB (some phones), less will do.
- * A module that declares a maximum of 65536 pages accepts any smaller memory.
- */
-function createMemory(initialPages: number, maximumPages: number): WebAssembly.Memory {
-  for (let maximum = maximumPages; ; maximum >>= 1) {
-    try {
-      return new WebAssembly.Memory({ initial: initialPages, maximum, shared: true })
-    } catch (error) {
-      if (maximum <= 4096) throw error
-    }
-  }
+export interface HeapOptions {
+  /** 32 unless given: 4 GiB at most; with 64, 16 GiB. */
+  readonly addressBits?: AddressBits
+  /** Lowers that limit, for tests. */
+  readonly maximumPages?: number
+  /** Nothing is given out below, for tests. */
+  readonly firstAddress?: number
 }
 
 /**
@@ -39,6 +36,7 @@ function createMemory(initialPages: number, maximumPages: number): WebAssembly.M
  */
 export class SharedHeap {
   readonly memory: WebAssembly.Memory
+  readonly addressBits: AddressBits
   u8!: Uint8Array<SharedArrayBuffer>
   i32!: Int32Array<SharedArrayBuffer>
   u32!: Uint32Array<SharedArrayBuffer>
@@ -54,11 +52,13 @@ export class SharedHeap {
   readonly #freeBySize: number[] = []
   readonly #maximumPages: number
 
-  /** `reserved` bytes at the start are never given out; `maximumPages` lowers the limit of 4 GiB, for tests. */
-  constructor(reserved: number, maximumPages = 65536) {
-    const start = roundUp(reserved, ALIGN)
+  /** `reserved` bytes at the start are never given out. */
+  constructor(reserved: number, options: HeapOptions = {}) {
+    this.addressBits = options.addressBits ?? 32
+    const maximumPages = options.maximumPages ?? MAXIMUM_PAGES[this.addressBits]
+    const start = roundUp(Math.max(reserved, options.firstAddress ?? 0), ALIGN)
     const pages = Math.ceil(start / PAGE)
-    this.memory = createMemory(pages, maximumPages)
+    this.memory = createMemory(pages, maximumPages, this.addressBits)
     this.#maximumPages = maximumPages
     this.#refreshViews()
     if (pages * PAGE > start) this.#addFree(start, pages * PAGE - start)
@@ -137,7 +137,7 @@ export class SharedHeap {
 
   #tryGrow(pages: number): boolean {
     try {
-      this.memory.grow(pages)
+      growMemory(this.memory, pages, this.addressBits)
       return true
     } catch {
       return false

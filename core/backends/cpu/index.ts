@@ -1,6 +1,7 @@
 /** The cpu device: generated WebAssembly SIMD on one shared memory, with worker threads. */
+import type { AddressBits } from './assembler.ts'
 import { CpuBackend } from './backend.ts'
-import { detectFeatures } from './features.ts'
+import { detectFeatures, hasMemory64 } from './features.ts'
 import { MAX_THREADS } from './team.ts'
 import { availableCores, canShareMemory } from './threads.ts'
 
@@ -13,15 +14,35 @@ export interface CpuOptions {
   readonly mainThread?: boolean
   /** False: as on an engine without relaxed SIMD; for tests. */
   readonly relaxedSimd?: boolean
-  /** Pages of 64 KiB at most, instead of 65536; for tests. */
+  /** 64: a memory of up to 16 GiB, somewhat slower; 32 (4 GiB) unless given here or in TUNESMITH_ADDRESS_BITS. */
+  readonly addressBits?: AddressBits
+  /** Pages of 64 KiB at most; for tests. */
   readonly maximumPages?: number
+  /** Buffers lie at this address or above; for tests. */
+  readonly firstAddress?: number
   /** True: shares even the smallest dispatch among the threads; for tests. */
   readonly shareAlways?: boolean
 }
 
+const environment = (name: string): string | undefined =>
+  (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.[name]
+
+function chooseAddressBits(options: CpuOptions): AddressBits {
+  const setting = environment('TUNESMITH_ADDRESS_BITS')
+  const bits = options.addressBits ?? (setting ? Number(setting) : 32)
+  if (bits !== 32 && bits !== 64)
+    throw new RangeError(
+      `[cpu] ${options.addressBits === undefined ? `TUNESMITH_ADDRESS_BITS="${setting}"` : `addressBits: ${bits}`} is neither 32 nor 64`,
+    )
+  if (bits === 64 && !hasMemory64())
+    throw new Error(
+      '[cpu] 64-bit addresses need an engine with WebAssembly memory64: Node 24, Chrome 133, Firefox 134, or later',
+    )
+  return bits
+}
+
 function chooseThreads(options: CpuOptions): number {
-  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } }
-  const setting = process?.env?.TUNESMITH_THREADS
+  const setting = environment('TUNESMITH_THREADS')
   const wanted = options.threads ?? (setting ? Number(setting) : undefined)
   if (wanted === undefined) return canShareMemory() ? Math.min(MAX_THREADS, availableCores()) : 1
   if (!Number.isInteger(wanted) || wanted < 1 || wanted > MAX_THREADS)
@@ -45,7 +66,11 @@ export function createCpuBackend(options: CpuOptions = {}): CpuBackend {
     threads: chooseThreads(options),
     mainThread: options.mainThread ?? true,
     features: { relaxedSimd: detected.relaxedSimd && (options.relaxedSimd ?? true) },
-    maximumPages: options.maximumPages,
+    heap: {
+      addressBits: chooseAddressBits(options),
+      maximumPages: options.maximumPages,
+      firstAddress: options.firstAddress,
+    },
     shareAlways: options.shareAlways ?? false,
   })
 }

@@ -5,7 +5,7 @@ import type { CodeTable } from './code-table.ts'
 import { lowerMap } from './codegen/map.ts'
 import { lowerReduce } from './codegen/reduce.ts'
 import { ENTRY, ENTRY_WORDS } from './control.ts'
-import type { ArgWord, CpuFeatures, Dispatch, LowerContext } from './dispatch.ts'
+import { type ArgWord, type CpuFeatures, type Dispatch, type LowerContext, wordsOf } from './dispatch.ts'
 import type { SharedHeap } from './heap.ts'
 import { lowerCall } from './kernels/index.ts'
 
@@ -20,6 +20,12 @@ const lower = (kernel: Kernel, ctx: LowerContext): Dispatch[] =>
     : kernel.kind === 'reduce'
       ? lowerReduce(kernel, ctx)
       : lowerCall(kernel, ctx)
+
+/** Typed arrays keep the low 32 bits of what they are given. */
+function writeAddress(heap: SharedHeap, word: number, value: number): void {
+  heap.i32[word] = value
+  if (heap.addressBits === 64) heap.i32[word + 1] = Math.floor(value / 2 ** 32)
+}
 
 /** Words of one base address: `words[i]` is the base plus `offsets[i]`. */
 interface AddressWords {
@@ -97,18 +103,22 @@ export class Program {
     this.sharedCost = shareAlways || sharedCost >= SHARED_PLAN ? sharedCost : 0
 
     const codes = dispatches.map((d) => code.number(d))
-    const words = dispatches.reduce((sum, d) => sum + d.args.length, ENTRY_WORDS * this.count)
+    const words = dispatches.reduce(
+      (sum, d) => sum + d.args.reduce((n, arg) => n + wordsOf(arg), 0),
+      ENTRY_WORDS * this.count,
+    )
     this.address = heap.allocate(words * 4)
     let block = this.address / 4 + ENTRY_WORDS * this.count
     for (const [i, dispatch] of dispatches.entries()) {
       const entry = this.address / 4 + i * ENTRY_WORDS
       heap.i32[entry + ENTRY.code] = codes[i]
-      heap.i32[entry + ENTRY.args] = block * 4
+      heap.u32[entry + ENTRY.args] = block
       heap.i32[entry + ENTRY.units] = dispatch.units
       heap.i32[entry + ENTRY.grain] = shareAlways ? 1 : dispatch.grain
       heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && isShared(dispatch) ? 1 : 0
       for (const arg of dispatch.args) {
-        this.#addWord(block++, arg, plan, bufferRequest, offsets, scratchOf[i])
+        this.#addWord(block, arg, plan, bufferRequest, offsets, scratchOf[i])
+        block += wordsOf(arg)
       }
     }
   }
@@ -123,8 +133,10 @@ export class Program {
   ): void {
     switch (arg.kind) {
       case 'int':
-      case 'bytes':
         this.#heap.i32[word] = arg.value
+        return
+      case 'bytes':
+        writeAddress(this.#heap, word, arg.value)
         return
       case 'float':
         this.#heap.f32[word] = arg.value
@@ -155,17 +167,18 @@ export class Program {
 
   /** Writes what changed since the last run: `addresses[i]` is where binding i is. */
   bind(addresses: readonly number[], arena: number, scalars: readonly number[]): void {
-    const { i32, f32 } = this.#heap
+    const heap = this.#heap
+    const { i32, f32 } = heap
     const place = (list: AddressWords | undefined, base: number) => {
       if (!list || list.last === base) return
       list.last = base
-      for (let i = 0; i < list.words.length; i++) i32[list.words[i]] = base + list.offsets[i]
+      for (let i = 0; i < list.words.length; i++) writeAddress(heap, list.words[i], base + list.offsets[i])
     }
     place(this.#arena, arena)
     for (let b = 0; b < this.#bindings.length; b++) place(this.#bindings[b], addresses[b])
     for (const m of this.#moved) {
       const base = m.binding < 0 ? arena : addresses[m.binding]
-      i32[m.word] = base + m.offset + scalars[m.slot] * m.bytes
+      writeAddress(heap, m.word, base + m.offset + scalars[m.slot] * m.bytes)
     }
     for (let i = 0; i < this.#floats.length; i += 2) f32[this.#floats[i]] = scalars[this.#floats[i + 1]]
     for (let i = 0; i < this.#integers.length; i += 2) i32[this.#integers[i]] = scalars[this.#integers[i + 1]]

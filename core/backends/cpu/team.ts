@@ -2,7 +2,9 @@
  * Threads that share the units of a dispatch. One leads: it publishes a dispatch, works on it itself, closes it, and waits
  * for those that joined. A worker that comes late does not join, so nobody waits for a thread that never started.
  */
+import type { AddressBits } from './assembler.ts'
 import { CONTROL, codeWord, ENTRY, ENTRY_WORDS } from './control.ts'
+import { growMemory } from './memory.ts'
 
 type RunFunction = (args: number, start: number, end: number, local: number) => void
 
@@ -19,9 +21,13 @@ const LEADER_SPINS = 20_000
 const pause: () => void =
   (Atomics as unknown as { pause?: () => void }).pause?.bind(Atomics) ?? (() => undefined)
 
+/** The address of an entry's argument block. */
+const argsOf = (words: Int32Array, entry: number): number => (words[entry + ENTRY.args] >>> 0) * 4
+
 /** What one thread needs to take part. */
 export class TeamThread {
   readonly #memory: WebAssembly.Memory
+  readonly #addressBits: AddressBits
   readonly #index: number
   readonly #canWait: boolean
   readonly #functions: RunFunction[] = []
@@ -29,8 +35,9 @@ export class TeamThread {
   #epoch = 0
 
   /** Thread 0 is the caller; `canWait` is false on a browser's main thread, which may not sleep. */
-  constructor(memory: WebAssembly.Memory, index: number, canWait: boolean) {
+  constructor(memory: WebAssembly.Memory, addressBits: AddressBits, index: number, canWait: boolean) {
     this.#memory = memory
+    this.#addressBits = addressBits
     this.#index = index
     this.#canWait = canWait
     this.#words = new Int32Array(memory.buffer)
@@ -39,7 +46,7 @@ export class TeamThread {
   /** Views end where the memory ended when they were made. */
   refresh(): void {
     // growing by nothing makes this thread notice what another one did
-    this.#memory.grow(0)
+    growMemory(this.#memory, 0, this.#addressBits)
     this.#words = new Int32Array(this.#memory.buffer)
   }
 
@@ -47,8 +54,8 @@ export class TeamThread {
   #function(code: number): RunFunction {
     const known = this.#functions[code]
     if (known) return known
-    const address = this.#words[codeWord(code)] >>> 0
-    const bytes = new Uint8Array(this.#memory.buffer, address, this.#words[codeWord(code) + 1]).slice()
+    const place = this.#words[codeWord(code)] >>> 0
+    const bytes = new Uint8Array(this.#memory.buffer, place * 4, this.#words[codeWord(code) + 1]).slice()
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       env: { memory: this.#memory },
     })
@@ -58,7 +65,8 @@ export class TeamThread {
   }
 
   #local(): number {
-    return (this.#words[CONTROL.localBase] + this.#index * this.#words[CONTROL.localStride]) | 0
+    const words = this.#words
+    return (words[CONTROL.localBase] >>> 0) * 4 + this.#index * words[CONTROL.localStride]
   }
 
   /**
@@ -78,7 +86,7 @@ export class TeamThread {
         this.#share(entry)
         sinceLook = 64
       } else if (units > 0)
-        this.#function(words[entry + ENTRY.code])(words[entry + ENTRY.args], 0, units, this.#local())
+        this.#function(words[entry + ENTRY.code])(argsOf(words, entry), 0, units, this.#local())
       if (isTimed && ++sinceLook >= 16) {
         sinceLook = 0
         if (performance.now() >= deadline) return i + 1
@@ -132,7 +140,7 @@ export class TeamThread {
   #work(entry: number): void {
     const words = this.#words
     const run = this.#function(words[entry + ENTRY.code])
-    const args = words[entry + ENTRY.args]
+    const args = argsOf(words, entry)
     const units = words[entry + ENTRY.units]
     const grain = words[entry + ENTRY.grain]
     const local = this.#local()
@@ -181,7 +189,7 @@ export class TeamThread {
   #join(): void {
     try {
       if (this.#words[CONTROL.pages] * 65536 > this.#words.byteLength) this.refresh()
-      this.#work(this.#words[CONTROL.entry])
+      this.#work(this.#words[CONTROL.entry] >>> 0)
     } catch (error) {
       console.error(error)
       Atomics.store(this.#words, CONTROL.failed, 1)
@@ -193,7 +201,7 @@ export class TeamThread {
   #leadRequested(onLead: (error: unknown) => void): void {
     try {
       const words = this.#words
-      this.lead(words[CONTROL.leadProgram] >>> 0, 0, words[CONTROL.leadCount])
+      this.lead((words[CONTROL.leadProgram] >>> 0) * 4, 0, words[CONTROL.leadCount])
       onLead(null)
     } catch (error) {
       onLead(error)

@@ -1,4 +1,5 @@
 /** Starting and ending worker threads, in Node and in browsers. */
+import type { AddressBits } from './assembler.ts'
 import { CONTROL } from './control.ts'
 import type { LeadDone, WorkerStart } from './worker.ts'
 
@@ -55,6 +56,7 @@ export function availableCores(): number {
 /** The worker threads of one memory. */
 export class WorkerPool {
   readonly #memory: WebAssembly.Memory
+  readonly #addressBits: AddressBits
   /** How many there are once started. */
   readonly size: number
   readonly #leads: boolean
@@ -62,8 +64,9 @@ export class WorkerPool {
   #pending: { resolve(): void; reject(error: Error): void } | null = null
   #isStopped = false
 
-  constructor(memory: WebAssembly.Memory, count: number, leads: boolean) {
+  constructor(memory: WebAssembly.Memory, addressBits: AddressBits, count: number, leads: boolean) {
     this.#memory = memory
+    this.#addressBits = addressBits
     this.size = count
     this.#leads = leads
   }
@@ -77,7 +80,12 @@ export class WorkerPool {
         (error) => this.#finished(new Error(`[cpu] a worker thread ended: ${String(error)}`)),
       )
       this.#threads.push(thread)
-      thread.post({ memory: this.#memory, index: i + 1, leads: this.#leads && i === 0 })
+      thread.post({
+        memory: this.#memory,
+        addressBits: this.#addressBits,
+        index: i + 1,
+        leads: this.#leads && i === 0,
+      })
     }
   }
 
@@ -91,7 +99,7 @@ export class WorkerPool {
     try {
       await new Promise<void>((resolve, reject) => {
         this.#pending = { resolve, reject }
-        words[CONTROL.leadProgram] = program
+        words[CONTROL.leadProgram] = program / 4
         words[CONTROL.leadCount] = count
         Atomics.add(words, CONTROL.leadRequest, 1)
         Atomics.add(words, CONTROL.wake, 1)

@@ -1,8 +1,10 @@
 /** The script of a worker thread, in Node and in browsers: one message with the memory, then work until it is told to stop. */
+import type { AddressBits } from './assembler.ts'
 import { TeamThread } from './team.ts'
 
 export interface WorkerStart {
   readonly memory: WebAssembly.Memory
+  readonly addressBits: AddressBits
   /** 1 and up. */
   readonly index: number
   /** Whether this worker leads whole programs, for a caller that only waits. */
@@ -16,9 +18,9 @@ export interface LeadDone {
 
 type Post = (message: LeadDone) => void
 
-function start({ memory, index, leads }: WorkerStart, post: Post): void {
+function start({ memory, addressBits, index, leads }: WorkerStart, post: Post): void {
   const onLead = (error: unknown) => post({ error: error === null ? null : String(error) })
-  new TeamThread(memory, index, true).serve(leads ? onLead : null)
+  new TeamThread(memory, addressBits, index, true).serve(leads ? onLead : null)
 }
 
 const isNode =

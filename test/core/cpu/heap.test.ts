@@ -13,7 +13,7 @@ describe('SharedHeap', () => {
     })
     fc.assert(
       fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-        const heap = new SharedHeap(1000, 2048)
+        const heap = new SharedHeap(1000, { maximumPages: 2048 })
         const live: { address: number; bytes: number }[] = []
         for (const a of actions) {
           if (a.free && live.length > 0) {
@@ -41,7 +41,7 @@ describe('SharedHeap', () => {
   })
 
   it('keeps contents while it grows, and its views see all of the memory', () => {
-    const heap = new SharedHeap(0, 1024)
+    const heap = new SharedHeap(0, { maximumPages: 1024 })
     const address = heap.allocate(4)
     heap.i32[address / 4] = 42
     const large = heap.allocate(40 * PAGE)
@@ -51,7 +51,7 @@ describe('SharedHeap', () => {
   })
 
   it('says how much is in use and what to do when the memory ends', () => {
-    const heap = new SharedHeap(0, 64)
+    const heap = new SharedHeap(0, { maximumPages: 64 })
     heap.allocate(PAGE)
     expect(() => heap.allocate(64 * PAGE)).toThrow(
       /^\[cpu\] cannot allocate 4 MiB: 0\.06 MiB are in use and the memory of the cpu device ends at 4 MiB\. Use a smaller batch/,
@@ -61,7 +61,7 @@ describe('SharedHeap', () => {
   })
 
   it('refuses to free twice', () => {
-    const heap = new SharedHeap(0, 64)
+    const heap = new SharedHeap(0, { maximumPages: 64 })
     const address = heap.allocate(10)
     heap.free(address)
     expect(() => heap.free(address)).toThrow(/freed twice/)

@@ -4,7 +4,7 @@
  */
 import type { Backend, Binding, DeviceBuffer } from '../../../core/backend.ts'
 import { ModuleBuilder } from '../../../core/backends/cpu/assembler.ts'
-import type { ArgWord, Dispatch } from '../../../core/backends/cpu/dispatch.ts'
+import { type ArgWord, type Dispatch, wordsOf } from '../../../core/backends/cpu/dispatch.ts'
 import { lowerCall, supportsCall } from '../../../core/backends/cpu/kernels/index.ts'
 import type { TypedArray } from '../../../core/dtype.ts'
 import type { CallKernel, KernelPlan } from '../../../core/plan/kernel.ts'
@@ -72,9 +72,11 @@ export function singleThreadBackend(options: RunOptions = {}): Backend {
     for (const dispatch of dispatches) {
       const { exports } = new WebAssembly.Instance(moduleOf(dispatch), { env: { memory } })
       const run = exports.run as (args: number, start: number, end: number, local: number) => void
-      dispatch.args.forEach((word, i) => {
-        write(ARGUMENTS + 4 * i, word)
-      })
+      let at = ARGUMENTS
+      for (const word of dispatch.args) {
+        write(at, word)
+        at += 4 * wordsOf(word)
+      }
       const step = Math.max(1, grain ?? dispatch.units)
       for (let start = (Math.ceil(dispatch.units / step) - 1) * step; start >= 0; start -= step)
         run(ARGUMENTS, start, Math.min(dispatch.units, start + step), local)

@@ -3,7 +3,7 @@ import { type DType, dtypeInfo } from '../../../dtype.ts'
 import type { Expr } from '../../../expr.ts'
 import type { KernelScalar, Operand } from '../../../plan/kernel.ts'
 import { type Address, F32x4, type FunctionBuilder, type I32, I32x4 } from '../assembler.ts'
-import { type ArgWord, byteCount, int, scalarSlot } from '../dispatch.ts'
+import { type ArgWord, byteCount, int, scalarSlot, wordsOf } from '../dispatch.ts'
 import type { Lanes } from './vector-code.ts'
 
 /** How the innermost loop steps: not at all, element by element, by any other stride. */
@@ -40,11 +40,15 @@ export function loopOperand(o: Operand, strides: readonly number[] = o.strides):
 /** Collects an argument block; positions depend on the kernel's structure only. */
 export class ArgumentWords {
   readonly words: ArgWord[] = []
+  #bytes = 0
 
-  /** Adds a word; gives its byte offset in the block. */
-  add(word: ArgWord | number): number {
-    this.words.push(typeof word === 'number' ? int(word) : word)
-    return (this.words.length - 1) * 4
+  /** Adds an argument; gives its byte offset in the block. */
+  add(value: ArgWord | number): number {
+    const word = typeof value === 'number' ? int(value) : value
+    this.words.push(word)
+    const at = this.#bytes
+    this.#bytes += 4 * wordsOf(word)
+    return at
   }
 }
 

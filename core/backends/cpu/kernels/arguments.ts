@@ -2,7 +2,7 @@
 import { dtypeInfo } from '../../../dtype.ts'
 import type { CallOperand } from '../../../plan/kernel.ts'
 import type { Address, F32, FunctionBuilder, I32, Variable } from '../assembler.ts'
-import { type ArgWord, buffer, byteCount, int } from '../dispatch.ts'
+import { ADDRESS_WORDS, type ArgWord, buffer, byteCount, int } from '../dispatch.ts'
 
 /** An `address` field holds an address or a number of bytes. */
 type Fields = Readonly<Record<string, keyof FieldValues>>
@@ -28,16 +28,25 @@ const load = {
 
 export function argumentBlock<const T extends Fields>(fields: T): ArgumentBlock<T> {
   const names = Object.keys(fields)
+  const offsets: number[] = []
+  let size = 0
+  for (const name of names) {
+    offsets.push(size)
+    size += fields[name] === 'address' ? 4 * ADDRESS_WORDS : 4
+  }
   return {
     words: (values) =>
       names.map((name) => {
         const value = values[name]
-        if (typeof value !== 'number') return value
+        if (typeof value !== 'number')
+          return fields[name] === 'i32' && (value.kind === 'buffer' || value.kind === 'scratch')
+            ? { ...value, narrow: true }
+            : value
         return fields[name] === 'address' ? byteCount(value) : int(value)
       }),
     read: (f, args) =>
       Object.fromEntries(
-        names.map((name, i) => [name, f.let<Address | F32 | I32>(load[fields[name]](args, i * 4))]),
+        names.map((name, i) => [name, f.let<Address | F32 | I32>(load[fields[name]](args, offsets[i]))]),
       ) as unknown as FieldVariables<T>,
   }
 }
