@@ -5,6 +5,16 @@ export interface BenchOptions {
   device: DeviceName
   /** About how long a measurement may take. */
   seconds: number
+  /** Folder with real models, laid out as on the Hub; without it models have random weights. */
+  models?: string
+  /** Folder with SST-2's `train.tsv` and `dev.tsv`; without it sentences are random words. */
+  data?: string
+}
+
+/** One measurement: a rate or a time, and what else was seen. */
+export interface Sample {
+  value: number
+  [detail: string]: unknown
 }
 
 export interface BenchResult {
@@ -34,6 +44,20 @@ export async function time(run: () => Promise<unknown>, seconds: number): Promis
   }
   times.sort((a, b) => a - b)
   return { median: times[times.length >> 1], fastest: times[0], runs: times.length }
+}
+
+/** Samples taken one after the other for about as long as asked, at least 3. */
+export async function sampled(measure: () => Promise<Sample>, seconds: number): Promise<Sample[]> {
+  const samples: Sample[] = []
+  const end = performance.now() + seconds * 1000
+  while (samples.length < 3 || performance.now() < end) samples.push(await measure())
+  return samples
+}
+
+export function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
 /** To some digits, for tables. */

@@ -1,24 +1,39 @@
-/** Training steps of a BERT of all-MiniLM's shape: 32 sentences packed into a row, dropout, clipping, AdamW. */
-import { tensor } from '../core/index.ts'
+/** Fine-tuning all-MiniLM on SST-2, the whole step: tokenization, 32 sentences packed into a row, dropout, clipping, AdamW. */
+import { manualSeed, tensor } from '../core/index.ts'
 import { pack } from '../data/index.ts'
 import { AdamW, clipGradNorm_ } from '../nn/optim/index.ts'
-import { type BenchOptions, type BenchResult, round, sentences } from './bench.ts'
-import { miniLmClassifier, VOCABULARY } from './models.ts'
+import { AutoTokenizer } from '../transformers/tokenizer/auto.ts'
+import { type BenchOptions, type BenchResult, median, round, type Sample, sampled } from './bench.ts'
+import { miniLmClassifier, tokenizerFolder } from './models.ts'
+import { benchTexts } from './texts.ts'
 
 const BATCH = 32
-const WARM_UP = 3
+const WARM_UP = 4
+/** Steps of one sample. */
+const STEPS = 4
 
-export async function run({ seconds }: BenchOptions): Promise<BenchResult> {
-  const model = miniLmClassifier().train()
-  const optimizer = new AdamW(model.parameters(), { lr: 5e-5 })
-  const step = async (texts: readonly Int32Array[]): Promise<number> => {
-    const { inputIds, positionIds, cuSeqlens } = pack(texts)
+/** Trains on; each sample is the rate of the next few steps in real tokens a second. */
+export async function prepare(options: BenchOptions): Promise<() => Promise<Sample>> {
+  const model = (await miniLmClassifier(options)).train()
+  const tokenizer = await AutoTokenizer.fromPretrained(tokenizerFolder(options))
+  const texts = await benchTexts(options, 'train')
+  const optimizer = new AdamW(model.parameters(), { lr: 5e-5, weightDecay: 0.01 })
+  manualSeed(0)
+  let at = 0
+  const step = async (): Promise<number> => {
+    if (at + BATCH > texts.length) at = 0
+    const batch = texts.slice(at, (at += BATCH))
+    const encoded = tokenizer(
+      batch.map(({ text }) => text),
+      { truncation: true, maxLength: 128, returnAttentionMask: false },
+    )
+    const { inputIds, positionIds, cuSeqlens } = pack(encoded.inputIds)
     const tokens = inputIds.length
     const { loss } = model({
       inputIds: tensor(inputIds, [1, tokens]),
       positionIds: tensor(positionIds, [1, tokens]),
       cuSeqlens,
-      labels: tensor(Int32Array.from(texts, (_, i) => i % 2)),
+      labels: tensor(Int32Array.from(batch, ({ label }) => label)),
     })
     loss!.backward()
     clipGradNorm_(model.parameters(), 1)
@@ -27,24 +42,32 @@ export async function run({ seconds }: BenchOptions): Promise<BenchResult> {
     await loss!.item()
     return tokens
   }
-  for (let i = 0; i < WARM_UP; i++) await step(sentences(BATCH, VOCABULARY, i))
-  const times: number[] = []
-  const start = performance.now()
-  let tokens = 0
-  for (let i = 0; times.length < 3 || performance.now() - start < seconds * 1000; i++) {
-    const before = performance.now()
-    tokens += await step(sentences(BATCH, VOCABULARY, WARM_UP + i))
-    times.push(performance.now() - before)
+  for (let i = 0; i < WARM_UP; i++) await step()
+  return async () => {
+    const start = performance.now()
+    let tokens = 0
+    for (let i = 0; i < STEPS; i++) tokens += await step()
+    const elapsed = (performance.now() - start) / 1000
+    return {
+      value: tokens / elapsed,
+      tokens,
+      secondsPerStep: elapsed / STEPS,
+      peakBytes: process.resourceUsage().maxRSS * 1024,
+    }
   }
-  const elapsed = (performance.now() - start) / 1000
+}
+
+export async function run(options: BenchOptions): Promise<BenchResult> {
+  const samples = await sampled(await prepare(options), options.seconds)
   return {
-    value: round(tokens / elapsed),
+    value: round(median(samples.map(({ value }) => value))),
     unit: 'tokens/s',
     detail: {
-      steps: times.length,
-      tokensPerStep: round(tokens / times.length),
-      millisecondsPerStep: round((elapsed * 1000) / times.length),
-      tokenization: 'not included',
+      steps: samples.length * STEPS,
+      tokensPerStep: round(median(samples.map(({ tokens }) => tokens as number)) / STEPS),
+      millisecondsPerStep: round(median(samples.map((s) => s.secondsPerStep as number)) * 1000),
+      peakBytes: samples.at(-1)!.peakBytes,
+      weights: options.models ? 'real' : 'random',
     },
   }
 }

@@ -1,28 +1,47 @@
-/** Loading a model of all-MiniLM's shape from a folder, from the first byte to weights on the device. */
+/** Loading SmolLM2-135M from its bfloat16 checkpoint: from the first byte to weights on the device, then to the first token. */
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { evaluate } from '../core/index.ts'
-import { BertModel } from '../transformers/models/bert.ts'
-import { type BenchOptions, type BenchResult, round, time } from './bench.ts'
-import { miniLm } from './models.ts'
+import { backendFor } from '../core/device.ts'
+import { AutoModelForCausalLM } from '../transformers/auto.ts'
+import { type BenchOptions, type BenchResult, median, round, type Sample, sampled } from './bench.ts'
+import { MODELS, saveRandomModels } from './models.ts'
 
-export async function run({ seconds }: BenchOptions): Promise<BenchResult> {
-  const folder = await mkdtemp(join(tmpdir(), 'tunesmith-bench-'))
+/** Each sample loads the model anew: seconds until its weights are on the device. */
+export async function prepare(options: BenchOptions & { models: string }): Promise<() => Promise<Sample>> {
+  const folder = join(options.models, MODELS.smolLm2)
+  const backend = await backendFor(options.device)
+  const load = async () => {
+    const start = performance.now()
+    const model = await AutoModelForCausalLM.fromPretrained(folder, { dtype: 'auto' })
+    for (const p of model.parameters()) p.state.bind(backend)
+    const seconds = (performance.now() - start) / 1000
+    await model.generate([1], { maxNewTokens: 1, doSample: false, eosTokenId: null })
+    return { value: seconds, firstTokenSeconds: (performance.now() - start) / 1000 - seconds }
+  }
+  // the file is then in the system's cache
+  await load()
+  return load
+}
+
+export async function run(options: BenchOptions): Promise<BenchResult> {
+  const made = options.models ? null : await mkdtemp(join(tmpdir(), 'tunesmith-bench-'))
   try {
-    await miniLm().savePretrained(folder)
-    const { size } = await stat(join(folder, 'model.safetensors'))
-    const { median } = await time(async () => {
-      const model = await BertModel.fromPretrained(folder)
-      // reading a number of each weight brings it to the device
-      await evaluate(...Array.from(model.parameters(), (p) => p.sum()))
-    }, seconds)
+    if (made) await saveRandomModels(made)
+    const models = options.models ?? made!
+    const { size } = await stat(join(models, MODELS.smolLm2, 'model.safetensors'))
+    const samples = await sampled(await prepare({ ...options, models }), options.seconds)
+    const seconds = median(samples.map(({ value }) => value))
     return {
-      value: round(median * 1000),
+      value: round(seconds * 1000),
       unit: 'ms',
-      detail: { bytes: size, 'MB/s': round(size / median / 1e6) },
+      detail: {
+        bytes: size,
+        'MB/s': round(size / seconds / 1e6),
+        firstTokenMilliseconds: round(median(samples.map((s) => s.firstTokenSeconds as number)) * 1000),
+      },
     }
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    if (made) await rm(made, { recursive: true, force: true })
   }
 }

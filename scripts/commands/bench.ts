@@ -20,6 +20,8 @@ const PARTS = [
 
 interface BenchArguments extends DeviceArguments {
   seconds: number
+  models?: string
+  data?: string
   json?: boolean
 }
 
@@ -30,7 +32,7 @@ interface PartResult {
 }
 
 interface Part {
-  run(options: { device: string; seconds: number }): Promise<PartResult>
+  run(options: { device: string; seconds: number; models?: string; data?: string }): Promise<PartResult>
 }
 
 export function registerBench(program: Command): void {
@@ -43,6 +45,8 @@ export function registerBench(program: Command): void {
         .argParser(positiveNumber)
         .default(5),
     )
+    .option('--models <folder>', 'real models, laid out as on the Hub (default: random weights)')
+    .option('--data <folder>', "SST-2's train.tsv and dev.tsv (default: random words)")
     .addOption(deviceOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
@@ -61,7 +65,12 @@ async function bench(names: string[], args: BenchArguments): Promise<void> {
     // a device of its own for each, so that none finds the memory of another
     const device = await useDevice(args)
     const { run } = await loadPart(name)
-    results[name] = await run({ device: device.name, seconds: args.seconds })
+    results[name] = await run({
+      device: device.name,
+      seconds: args.seconds,
+      models: args.models,
+      data: args.data,
+    })
     const { value, unit, detail } = results[name]
     notice(`${name}: ${value} ${unit}  ${JSON.stringify(detail)}`)
     await shutdown()
