@@ -123,7 +123,8 @@ function differentiate(
     needs,
     createGraph,
   })
-  for (const [i, v] of node.inputs.entries()) {
+  for (let i = 0; i < node.inputs.length; i++) {
+    const v = node.inputs[i]
     const g = gradients[i]
     if (!needs[i] || !g) continue
     give(v, sameShape(g.shape, v.shape) ? g : sumTo(g, v.shape))

@@ -121,7 +121,8 @@ function finishJob(job: Job): void {
   const done = new Set<Node>()
   for (const node of graph.nodes) {
     if (node.writes.length === 0) continue
-    for (const [i, { state, version, isDropped }] of node.writes.entries()) {
+    for (let i = 0; i < node.writes.length; i++) {
+      const { state, version, isDropped } = node.writes[i]
       if (isDropped) continue
       state.written(version)
       state.device = backend.name

@@ -12,21 +12,16 @@ const matmulOp: CallOp = {
   call: 'matmul',
   strided: [0, 1],
   scalarTypes: () => [],
+  // where an operand is a transposed view (a Linear's weight), its gradient is computed transposed as well, so that it lies
+  // in memory like the weight and is written straight into the weight's gradient
   grad: ({ dy, inputs: [a, b, bias], needs }) => [
-    needs[0] ? inOrderOf(a, dy, flip(b)) : null,
-    needs[1] ? inOrderOf(b, flip(a), dy) : null,
+    needs[0] ? (isPermuted(a) ? flip(product(b, flip(dy))) : product(dy, flip(b))) : null,
+    needs[1] ? (isPermuted(b) ? flip(product(flip(dy), a)) : product(flip(a), dy)) : null,
     ...(bias ? [needs[2] ? sumTo(dy, bias.shape) : null] : []),
   ],
 }
 
 const flip = (x: Tensor): Tensor => transpose(x, -1, -2)
-
-/**
- * x y as the gradient of an operand: where the operand is a transposed view (a Linear's weight), the product is computed
- * transposed as well, so that it lies in memory like the weight and is written straight into its gradient.
- */
-const inOrderOf = (operand: Tensor, x: Tensor, y: Tensor): Tensor =>
-  isPermuted(operand) ? flip(product(flip(y), flip(x))) : product(x, y)
 
 /** [B..., M, K] x [B..., K, N] with equal batch sizes (at most 3 dimensions after merging). */
 function product(a: Tensor, b: Tensor, bias?: Tensor): Tensor {

@@ -77,9 +77,9 @@ export class Analysis {
     this.#forced = forced
     this.#firstOutput = new Int32Array(graph.nodes.length)
     let count = 0
-    for (const [i, node] of graph.nodes.entries()) {
+    for (let i = 0; i < graph.nodes.length; i++) {
       this.#firstOutput[i] = count
-      count += node.outputs.length
+      count += graph.nodes[i].outputs.length
     }
     this.#stored = new Uint8Array(count)
     this.#owners = new Array(count)
@@ -163,7 +163,8 @@ export class Analysis {
 
   #visitCall(node: Node, op: CallOp): void {
     const mine = [node]
-    for (const [i, v] of node.inputs.entries()) {
+    for (let i = 0; i < node.inputs.length; i++) {
+      const v = node.inputs[i]
       const { base, view } = throughViews(v, (x) => this.isStored(x))
       this.#store(fitsCall(op, i, view) ? base : v)
       this.#give(v, mine)

@@ -49,15 +49,11 @@ export function placeInArena(requests: readonly ArenaRequest[], align = 64): Are
     total = Math.max(total, offset + bytes)
     let at = placed
     while (at > 0 && starts[at - 1] > offset) at--
-    for (const [list, value] of [
-      [first, firstUse],
-      [last, lastUse],
-      [starts, offset],
-      [ends, offset + bytes],
-    ] as const) {
-      list.copyWithin(at + 1, at, placed)
-      list[at] = value
-    }
+    for (const list of [first, last, starts, ends]) list.copyWithin(at + 1, at, placed)
+    first[at] = firstUse
+    last[at] = lastUse
+    starts[at] = offset
+    ends[at] = offset + bytes
   }
   return { offsets, total }
 }

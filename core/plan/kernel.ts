@@ -151,6 +151,20 @@ export interface KernelPlan {
   readonly scalarCount: number
 }
 
+/** All operands of a kernel, with whether it writes them. */
+export function forEachOperand(
+  k: Kernel,
+  visit: (operand: Operand | CallOperand, isWritten: boolean) => void,
+): void {
+  if (k.kind === 'call') {
+    for (const o of k.inputs) visit(o, false)
+    for (const o of k.outputs) visit(o, true)
+  } else {
+    for (const o of k.loads) visit(o, false)
+    for (const s of k.stores) visit(s.operand, true)
+  }
+}
+
 /** Per operand, what generated code depends on: its dtype and how the innermost loop steps over it. */
 const operandStructure = (o: Operand, rank: number): string => {
   const inner = o.strides[rank - 1]

@@ -134,33 +134,35 @@ export function collapse(
   groups: readonly (readonly number[])[],
 ): Collapsed {
   const outShape: number[] = []
-  const strides: number[][] = views.map(() => [])
+  const operands: { offset: number; strides: number[] }[] = []
+  for (const v of views) operands.push({ offset: v.offset, strides: [] })
   const ranks: number[] = []
+  const follows = (d: number): boolean => {
+    const last = outShape.length - 1
+    for (let i = 0; i < views.length; i++)
+      if (operands[i].strides[last] !== views[i].strides[d] * shape[d]) return false
+    return true
+  }
   for (const dims of groups) {
     const start = outShape.length
     for (const d of dims) {
       if (shape[d] === 1) continue
       const last = outShape.length - 1
-      const merges = last >= start && views.every((v, i) => strides[i][last] === v.strides[d] * shape[d])
-      if (merges) {
+      if (last >= start && follows(d)) {
         outShape[last] *= shape[d]
-        for (const [i, v] of views.entries()) strides[i][last] = v.strides[d]
+        for (let i = 0; i < views.length; i++) operands[i].strides[last] = views[i].strides[d]
       } else {
         outShape.push(shape[d])
-        for (const [i, v] of views.entries()) strides[i].push(v.strides[d])
+        for (let i = 0; i < views.length; i++) operands[i].strides.push(views[i].strides[d])
       }
     }
     if (outShape.length === start) {
       outShape.push(1)
-      for (const s of strides) s.push(0)
+      for (const o of operands) o.strides.push(0)
     }
     ranks.push(outShape.length - start)
   }
-  return {
-    shape: outShape,
-    operands: views.map((v, i) => ({ offset: v.offset, strides: strides[i] })),
-    ranks,
-  }
+  return { shape: outShape, operands, ranks }
 }
 
 export const toOperand = (o: LoopOperand, at: { offset: number; strides: number[] }): Operand => ({

@@ -14,7 +14,14 @@ import { contiguousStrides, numel } from '../shape.ts'
 import { contiguousView, isContiguous, sliceView, type View } from '../view.ts'
 import { Analysis, fitsCall, isPending, throughViews } from './analyze.ts'
 import type { PendingGraph } from './graph-key.ts'
-import type { CallOperand, Kernel, KernelPlan, Operand, PlanBuffer, Store } from './kernel.ts'
+import {
+  type CallOperand,
+  forEachOperand,
+  type Kernel,
+  type KernelPlan,
+  type Operand,
+  type PlanBuffer,
+} from './kernel.ts'
 import { collapse, LoopBuilder, type LoopContext, NeedsStorage, type Place, toOperand } from './loop.ts'
 import { mergeMaps } from './merge.ts'
 import { Overwrites } from './overwrites.ts'
@@ -54,9 +61,9 @@ class Lowering implements LoopContext {
     }
     this.slots = new Int32Array(graph.nodes.length)
     let slot = 0
-    for (const [i, node] of graph.nodes.entries()) {
+    for (let i = 0; i < graph.nodes.length; i++) {
       this.slots[i] = slot
-      slot += node.scalars.length
+      slot += graph.nodes[i].scalars.length
     }
   }
 
@@ -315,7 +322,7 @@ class Lowering implements LoopContext {
       if (loop.loads.some((l) => buffers.includes(l.buffer) && !isWhole(l.view)))
         throw new NeedsStorage(own.find((v, i) => i >= states && !this.place(v))!)
       this.pushUpdate(loop, shape, buffers, values)
-      for (const [i, buffer] of buffers.entries()) this.put(node.outputs[t * states + i], buffer)
+      for (let i = 0; i < states; i++) this.put(node.outputs[t * states + i], buffers[i])
     }
   }
 
@@ -354,9 +361,8 @@ function markLifetimes(kernels: readonly Kernel[], buffers: readonly PlanBuffer[
     if (b.firstUse < 0) b.firstUse = at
     b.lastUse = at
   }
-  for (const [at, k] of kernels.entries()) {
-    const operands =
-      k.kind === 'call' ? [...k.inputs, ...k.outputs] : [...k.loads, ...k.stores.map((s: Store) => s.operand)]
-    for (const o of operands) if (o.buffer >= 0) touch(o.buffer, at)
-  }
+  for (let at = 0; at < kernels.length; at++)
+    forEachOperand(kernels[at], (o) => {
+      if (o.buffer >= 0) touch(o.buffer, at)
+    })
 }

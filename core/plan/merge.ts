@@ -1,7 +1,14 @@
 /** Joins map kernels over the same elements, so that e.g. an optimizer passes once over its buffers. */
 import { address, type Expr, load, rewrite, scalar } from '../expr.ts'
 import { sameShape } from '../shape.ts'
-import type { Kernel, KernelScalar, MapKernel, Operand, Store } from './kernel.ts'
+import {
+  forEachOperand,
+  type Kernel,
+  type KernelScalar,
+  type MapKernel,
+  type Operand,
+  type Store,
+} from './kernel.ts'
 
 /** Buffers that one kernel may touch: WebGPU binds each, and eight is what every device offers. */
 const MAX_BUFFERS = 8
@@ -82,15 +89,12 @@ export function mergeMaps(kernels: readonly Kernel[], buffers: number): Kernel[]
   // the last kernel of `out` that writes a buffer, and that touches it at all
   const written = new Int32Array(buffers).fill(-1)
   const touched = new Int32Array(buffers).fill(-1)
-  const note = (k: Kernel, at: number) => {
-    const [reads, writes] =
-      k.kind === 'call' ? [k.inputs, k.outputs] : [k.loads, k.stores.map((s) => s.operand)]
-    for (const o of reads) if (o.buffer >= 0) touched[o.buffer] = Math.max(touched[o.buffer], at)
-    for (const o of writes) {
-      touched[o.buffer] = Math.max(touched[o.buffer], at)
-      written[o.buffer] = Math.max(written[o.buffer], at)
-    }
-  }
+  const note = (k: Kernel, at: number) =>
+    forEachOperand(k, ({ buffer }, isWritten) => {
+      if (buffer < 0) return
+      if (touched[buffer] < at) touched[buffer] = at
+      if (isWritten && written[buffer] < at) written[buffer] = at
+    })
   const dependsOn = (k: MapKernel): number => {
     let last = -1
     for (const l of k.loads) if (l.buffer >= 0) last = Math.max(last, written[l.buffer])

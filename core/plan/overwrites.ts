@@ -29,7 +29,8 @@ export class Overwrites {
     this.#analysis = analysis
     this.#externalOf = graph.externalOf
     for (const node of graph.nodes)
-      for (const [i, { state, isDropped }] of node.writes.entries()) {
+      for (let i = 0; i < node.writes.length; i++) {
+        const { state, isDropped } = node.writes[i]
         if (isDropped) continue
         const history = this.#historyOf(state)
         history.writers.push(node)
