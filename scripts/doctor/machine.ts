@@ -31,12 +31,17 @@ export function checkRuntime(): Check {
 
 export function checkSimd(): Check {
   try {
-    const { relaxedSimd } = detectFeatures()
+    const { relaxedSimd, wideSimd } = detectFeatures()
+    const width = wideSimd
+      ? '256-bit vectors (measured: faster here)'
+      : process.env.TUNESMITH_SIMD
+        ? '128-bit vectors (TUNESMITH_SIMD)'
+        : '128-bit vectors'
     if (relaxedSimd)
       return {
         name: 'SIMD',
         status: 'fine',
-        detail: 'WebAssembly SIMD and relaxed SIMD (fused multiply-add)',
+        detail: `WebAssembly SIMD and relaxed SIMD (fused multiply-add), ${width}`,
       }
     return {
       name: 'SIMD',

@@ -78,7 +78,7 @@ export class CpuBackend implements Backend {
     this.#caller = new TeamThread(memory, addressBits, 0, mayWait())
     this.#pool = new WorkerPool(memory, addressBits, mainThread ? threads - 1 : threads, !mainThread)
     this.synchronous = mainThread
-    const simd = features.relaxedSimd ? 'relaxed SIMD' : 'SIMD'
+    const simd = `${features.relaxedSimd ? 'relaxed ' : ''}SIMD${features.wideSimd ? ' of 256 bits' : ''}`
     this.description = `cpu, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${simd}${addressBits === 64 ? ', 64-bit addresses' : ''}${mainThread ? '' : ', off the main thread'}`
   }
 

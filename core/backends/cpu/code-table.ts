@@ -2,6 +2,7 @@ import { ModuleBuilder } from './assembler.ts'
 import { CODE_LIMIT, codeWord } from './control.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { SharedHeap } from './heap.ts'
+import { compileWide } from './node-compile.ts'
 
 /**
  * Modules by their key, numbered. The bytes stay in the shared memory, where every thread compiles what it comes to use:
@@ -10,6 +11,8 @@ import type { SharedHeap } from './heap.ts'
 export class CodeTable {
   readonly #heap: SharedHeap
   readonly #numbers = new Map<string, number>()
+  /** Held so that threads which compile their bytes get this code. */
+  readonly #wide: WebAssembly.Module[] = []
 
   constructor(heap: SharedHeap) {
     this.#heap = heap
@@ -31,6 +34,7 @@ export class CodeTable {
       )
     const module = dispatch.emit()
     const bytes = module instanceof ModuleBuilder ? module.bytes(this.#heap.addressBits) : module
+    if (dispatch.wide) this.#wide.push(compileWide(bytes))
     const address = this.#heap.allocate(bytes.length)
     this.#heap.u8.set(bytes, address)
     this.#heap.u32[codeWord(index)] = address / 4

@@ -68,6 +68,8 @@ export interface Dispatch {
   readonly codeKey: string
   /** The module; called once per codeKey and process. */
   emit(): ModuleBuilder | Uint8Array<ArrayBuffer>
+  /** The code is written for 256-bit vectors made of pairs of adjacent ones (`CpuFeatures.wideSimd`). */
+  readonly wide?: boolean
   readonly args: readonly ArgWord[]
   /** Number of work units, from 0 up. */
   readonly units: number
@@ -82,6 +84,8 @@ export interface Dispatch {
 /** What the engine can do; tests switch features off. */
 export interface CpuFeatures {
   readonly relaxedSimd: boolean
+  /** Pairs of adjacent vectors become 256-bit ones where a dispatch asks for it, and that is faster. */
+  readonly wideSimd: boolean
 }
 
 /** What lowering a kernel may ask for. */

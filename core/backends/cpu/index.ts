@@ -14,6 +14,8 @@ export interface CpuOptions {
   readonly mainThread?: boolean
   /** False: as on an engine without relaxed SIMD; for tests. */
   readonly relaxedSimd?: boolean
+  /** False: 128-bit vectors only, as with TUNESMITH_SIMD=128; for tests. */
+  readonly wideSimd?: boolean
   /** 64: a memory of up to 16 GiB, somewhat slower; 32 (4 GiB) unless given here or in TUNESMITH_ADDRESS_BITS. */
   readonly addressBits?: AddressBits
   /** Pages of 64 KiB at most; for tests. */
@@ -61,16 +63,13 @@ export function createCpuBackend(options: CpuOptions = {}): CpuBackend {
     throw new Error(
       '[cpu] mainThread: false needs a worker that shares memory: serve the page with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp',
     )
-  const detected = detectFeatures()
+  const addressBits = chooseAddressBits(options)
   return new CpuBackend({
     threads: chooseThreads(options),
     mainThread: options.mainThread ?? true,
-    features: { relaxedSimd: detected.relaxedSimd && (options.relaxedSimd ?? true) },
-    heap: {
-      addressBits: chooseAddressBits(options),
-      maximumPages: options.maximumPages,
-      firstAddress: options.firstAddress,
-    },
+    // V8 joins vectors at 32-bit addresses only
+    features: detectFeatures(addressBits === 64 ? { ...options, wideSimd: false } : options),
+    heap: { addressBits, maximumPages: options.maximumPages, firstAddress: options.firstAddress },
     shareAlways: options.shareAlways ?? false,
   })
 }

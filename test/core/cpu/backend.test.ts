@@ -8,6 +8,7 @@ import { callCases, compareBackends, loopCases, supportsCase } from '../../helpe
 const reference = createReferenceBackend({})
 const backends = {
   'relaxed SIMD': createCpuBackend({ threads: 1 }),
+  '128-bit vectors': createCpuBackend({ threads: 1, wideSimd: false }),
   'plain SIMD': createCpuBackend({ threads: 1, relaxedSimd: false }),
 }
 

@@ -6,11 +6,15 @@ import type { Backend, Binding, DeviceBuffer } from '../../../core/backend.ts'
 import { ModuleBuilder } from '../../../core/backends/cpu/assembler.ts'
 import { type ArgWord, type Dispatch, wordsOf } from '../../../core/backends/cpu/dispatch.ts'
 import { lowerCall, supportsCall } from '../../../core/backends/cpu/kernels/index.ts'
+import { compileWide } from '../../../core/backends/cpu/node-compile.ts'
+import { hasWideSimd } from '../../../core/backends/cpu/wide-simd.ts'
 import type { TypedArray } from '../../../core/dtype.ts'
 import type { CallKernel, KernelPlan } from '../../../core/plan/kernel.ts'
 
 export interface RunOptions {
   readonly relaxedSimd?: boolean
+  /** Where the machine has 256-bit vectors: true unless given. */
+  readonly wideSimd?: boolean
   /** Units per call, in reverse order; all at once where absent. */
   readonly grain?: number
 }
@@ -21,7 +25,8 @@ function moduleOf(dispatch: Dispatch): WebAssembly.Module {
   let module = compiled.get(dispatch.codeKey)
   if (!module) {
     const emitted = dispatch.emit()
-    module = new WebAssembly.Module(emitted instanceof ModuleBuilder ? emitted.bytes() : emitted)
+    const bytes = emitted instanceof ModuleBuilder ? emitted.bytes() : emitted
+    module = dispatch.wide ? compileWide(bytes) : new WebAssembly.Module(bytes)
     compiled.set(dispatch.codeKey, module)
   }
   return module
@@ -42,7 +47,7 @@ const ARGUMENTS = 1024
 const memory = new WebAssembly.Memory({ initial: 128, maximum: 65536, shared: true })
 
 export function singleThreadBackend(options: RunOptions = {}): Backend {
-  const { relaxedSimd = true, grain } = options
+  const { relaxedSimd = true, wideSimd = true, grain } = options
   let top = 4096
   new Uint8Array(memory.buffer).fill(0xff)
   const allocate = (bytes: number) => {
@@ -56,7 +61,7 @@ export function singleThreadBackend(options: RunOptions = {}): Backend {
   const runCall = (kernel: CallKernel, bindings: readonly number[], scalars: readonly number[]) => {
     const scratch: number[] = []
     const dispatches = lowerCall(kernel, {
-      features: { relaxedSimd },
+      features: { relaxedSimd, wideSimd: relaxedSimd && wideSimd && hasWideSimd() },
       scratch: (bytes) => scratch.push(allocate(bytes).address) - 1,
     })
     const local = allocate(Math.max(0, ...dispatches.map((d) => d.localBytes ?? 0))).address

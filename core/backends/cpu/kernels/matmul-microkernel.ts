@@ -1,35 +1,35 @@
 import { F32x4, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
-import { PANEL_A, PANEL_B } from './matmul-pack.ts'
+import { PANEL_A, type PanelWidth } from './matmul-pack.ts'
 
 const UNROLL = 4
 
 /**
- * `micro(a, b, k, from, fromStride, to, toStride)`: a 6x8 tile, to = from + a^T b, with a [k][6] and b [k][8] packed;
- * strides of `from` and `to` in bytes. The 12 sums stay in registers; the sum over k is one chain of fused
- * multiply-adds per element.
+ * `micro(a, b, k, from, fromStride, to, toStride)`: a tile of 6 rows and `width` columns, to = from + a^T b, with a [k][6]
+ * and b [k][width] packed; strides of `from` and `to` in bytes. The sums stay in registers: with 128-bit vectors 12 at
+ * width 8, with 256-bit ones 12 at width 16 (fewer could not hide the latency of the multiply-add). The sum over k is one
+ * chain of fused multiply-adds per element, so both widths give the same bits.
  */
-export function emitMicroKernel(module: ModuleBuilder): FunctionHandle {
+export function emitMicroKernel(module: ModuleBuilder, width: PanelWidth): FunctionHandle {
   const parameters = { a: I32, b: I32, k: I32, from: I32, fromStride: I32, to: I32, toStride: I32 }
+  const vectors = width / 4
   return module.function(null, parameters, (f, { a, b, k, from, fromStride, to, toStride }) => {
-    const sums = f.locals(F32x4, 2 * PANEL_A)
-    const [b0, b1, x] = f.locals(F32x4, 3)
-    for (let r = 0; r < PANEL_A; r++) {
-      sums[2 * r].set(from.loadF32x4(0))
-      sums[2 * r + 1].set(from.loadF32x4(16))
+    const sums = Array.from({ length: PANEL_A }, () => f.locals(F32x4, vectors))
+    const ofB = f.locals(F32x4, vectors)
+    const x = f.local(F32x4)
+    for (const [r, row] of sums.entries()) {
+      for (const [v, sum] of row.entries()) sum.set(from.loadF32x4(16 * v))
       if (r < PANEL_A - 1) from.set(from.add(fromStride))
     }
     const step = (i: number) => {
-      b0.set(b.loadF32x4(i * PANEL_B * 4))
-      b1.set(b.loadF32x4(i * PANEL_B * 4 + 16))
-      for (let r = 0; r < PANEL_A; r++) {
+      for (const [v, four] of ofB.entries()) four.set(b.loadF32x4(i * width * 4 + 16 * v))
+      for (const [r, row] of sums.entries()) {
         x.set(a.loadSplatF32((i * PANEL_A + r) * 4))
-        sums[2 * r].set(f.madd(x, b0, sums[2 * r]))
-        sums[2 * r + 1].set(f.madd(x, b1, sums[2 * r + 1]))
+        for (const [v, sum] of row.entries()) sum.set(f.madd(x, ofB[v], sum))
       }
     }
     const advance = (steps: number) => {
       a.set(a.add(steps * PANEL_A * 4))
-      b.set(b.add(steps * PANEL_B * 4))
+      b.set(b.add(steps * width * 4))
     }
     const done = f.let(I32.const(0))
     f.forFrom(done, k.sub(UNROLL - 1), UNROLL, () => {
@@ -40,9 +40,8 @@ export function emitMicroKernel(module: ModuleBuilder): FunctionHandle {
       step(0)
       advance(1)
     })
-    for (let r = 0; r < PANEL_A; r++) {
-      f.storeVector(to, sums[2 * r], 0)
-      f.storeVector(to, sums[2 * r + 1], 16)
+    for (const [r, row] of sums.entries()) {
+      for (const [v, sum] of row.entries()) f.storeVector(to, sum, 16 * v)
       if (r < PANEL_A - 1) to.set(to.add(toStride))
     }
   })

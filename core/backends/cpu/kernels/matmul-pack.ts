@@ -4,24 +4,28 @@
  */
 import { type DType, dtypeInfo } from '../../../dtype.ts'
 import { F32x4, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+import type { CpuFeatures } from '../dispatch.ts'
 import { loadFour, loadOne, transpose4 } from './elements.ts'
 
-/** Rows of a panel of a, columns of a panel of b: a 6x8 tile of the result fills 12 of the 16 vector registers. */
+/** Rows of a panel of a. */
 export const PANEL_A = 6
-export const PANEL_B = 8
 
-/** Stores the `width` values of one k; `high` is the upper part of a panel of b. */
-function storeColumn(f: FunctionBuilder, width: number, to: I32, offset: number, low: F32x4, high: F32x4) {
-  f.storeVector(to, low, offset)
-  if (width === PANEL_A) f.storeHalf(to, high, 0, offset + 16)
-  else f.storeVector(to, high, offset + 16)
+/** Columns of a panel of b: with either, a tile of the result fills 12 of the 16 vector registers. */
+export type PanelWidth = 8 | 16
+export const panelWidth = (features: CpuFeatures): PanelWidth => (features.wideSimd ? 16 : 8)
+
+/** Stores the `width` values of one k, four in a vector; of a panel of a the last vector holds two. */
+function storeColumn(f: FunctionBuilder, width: number, to: I32, offset: number, vectors: readonly F32x4[]) {
+  for (const [v, vector] of vectors.entries())
+    if (4 * v + 4 <= width) f.storeVector(to, vector, offset + 16 * v)
+    else f.storeHalf(to, vector, 0, offset + 16 * v)
 }
 
 /**
  * `pack(to, from, rowStride, kStride, rows, k)`, strides in bytes. Rows at and beyond `rows` (1 to width) repeat the last
  * one: what the micro-kernel makes of them is thrown away.
  */
-export function emitPackPanel(module: ModuleBuilder, width: 6 | 8, dtype: DType): FunctionHandle {
+export function emitPackPanel(module: ModuleBuilder, width: 6 | PanelWidth, dtype: DType): FunctionHandle {
   const bytes = dtypeInfo(dtype).deviceBytes
   const parameters = { to: I32, from: I32, rowStride: I32, kStride: I32, rows: I32, k: I32 }
   return module.function(null, parameters, (f, p) => {
@@ -29,20 +33,22 @@ export function emitPackPanel(module: ModuleBuilder, width: 6 | 8, dtype: DType)
     const k = f.let(I32.const(0))
     const row = f.locals(I32, width)
 
+    /** The last two of a panel of a. */
+    const loadTwo = (from: I32) =>
+      dtype === 'float32'
+        ? from.load64Zero(16).bitsToF32x4()
+        : F32x4.const(0)
+            .withLane(0, loadOne(f, dtype, from, 4 * bytes))
+            .withLane(1, loadOne(f, dtype, from, 5 * bytes))
+
     const packAlongRows = () => {
       // the row is contiguous in memory: a copy
       const from = f.let(p.from)
       f.forFrom(k, p.k, 1, () => {
-        const low = f.let(loadFour(f, dtype, from))
-        const high =
-          width === PANEL_B
-            ? loadFour(f, dtype, from, 4 * bytes)
-            : dtype === 'float32'
-              ? from.load64Zero(16).bitsToF32x4()
-              : F32x4.const(0)
-                  .withLane(0, loadOne(f, dtype, from, 4 * bytes))
-                  .withLane(1, loadOne(f, dtype, from, 5 * bytes))
-        storeColumn(f, width, to, 0, low, high)
+        const vectors = Array.from({ length: Math.ceil(width / 4) }, (_, v) =>
+          f.let(4 * v + 4 <= width ? loadFour(f, dtype, from, 4 * v * bytes) : loadTwo(from)),
+        )
+        storeColumn(f, width, to, 0, vectors)
         to.set(to.add(width * 4))
         from.set(from.add(kStride))
       })
@@ -56,12 +62,15 @@ export function emitPackPanel(module: ModuleBuilder, width: 6 | 8, dtype: DType)
 
     const packFour = () => {
       // contiguous along k: transposes of 4x4
+      const zero = F32x4.const(0)
       f.forFrom(k, p.k.sub(3), 4, () => {
-        const four = row.map((pointer) => loadFour(f, dtype, pointer))
-        const low = transpose4(f, [four[0], four[1], four[2], four[3]])
-        const zero = F32x4.const(0)
-        const high = transpose4(f, [four[4], four[5], four[6] ?? zero, four[7] ?? zero])
-        for (let i = 0; i < 4; i++) storeColumn(f, width, to, i * width * 4, low[i], high[i])
+        for (let first = 0; first < width; first += 4) {
+          const four = [0, 1, 2, 3].map((i) =>
+            first + i < width ? loadFour(f, dtype, row[first + i]) : zero,
+          ) as [F32x4, F32x4, F32x4, F32x4]
+          for (const [i, vector] of transpose4(f, four).entries())
+            storeColumn(f, Math.min(4, width - first), to, (i * width + first) * 4, [vector])
+        }
         to.set(to.add(4 * width * 4))
         for (const pointer of row) pointer.set(pointer.add(4 * bytes))
       })

@@ -4,16 +4,16 @@
  */
 import type { DType } from '../../../dtype.ts'
 import { I32, ModuleBuilder } from '../assembler.ts'
-import { type ArgWord, type Dispatch, type LowerContext, scratch } from '../dispatch.ts'
+import { type ArgWord, type CpuFeatures, type Dispatch, type LowerContext, scratch } from '../dispatch.ts'
 import { argumentBlock, bytesOf, ceilDiv, operandAddress } from './arguments.ts'
 import { batchFields, batchLayout, batchOffset } from './batches.ts'
-import { emitPackPanel, PANEL_A, PANEL_B } from './matmul-pack.ts'
+import { emitPackPanel, PANEL_A, type PanelWidth, panelWidth } from './matmul-pack.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
-import { emitTile, kBlockOf, TILE_SCRATCH } from './matmul-tile.ts'
+import { emitTile, kBlockOf, TILE_SCRATCH, TILE_ZEROS } from './matmul-tile.ts'
 
 /** A tile: its panels of a (147 KiB at K = 384) and of b fit the second-level cache. */
 const TILE_ROWS = 16 * PANEL_A
-const TILE_COLUMNS = 8 * PANEL_B
+const TILE_COLUMNS = 64
 /** Bytes of packed panels of one operand at a time; larger products are cut along N, M or the batch. */
 const LARGEST_PACKED = 16 << 20
 
@@ -49,7 +49,7 @@ const tileBlock = argumentBlock({
 })
 
 /** Unit: one panel of one batch. */
-function emitPack(width: 6 | 8, dtype: DType): Uint8Array<ArrayBuffer> {
+function emitPack(width: 6 | PanelWidth, dtype: DType): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder()
   const pack = emitPackPanel(module, width, dtype)
   module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
@@ -85,17 +85,18 @@ function emitPack(width: 6 | 8, dtype: DType): Uint8Array<ArrayBuffer> {
 }
 
 /** Unit: one tile of one batch. */
-function emitTiles(relaxedSimd: boolean): Uint8Array<ArrayBuffer> {
-  const module = new ModuleBuilder({ relaxedSimd })
-  const tile = emitTile(module)
+function emitTiles(features: CpuFeatures): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder(features)
+  const width = panelWidth(features)
+  const tile = emitTile(module, width)
   module.function(
     'run',
     { args: I32, start: I32, end: I32, local: I32 },
     (f, { args, start, end, local }) => {
       const p = tileBlock.read(f, args)
-      f.memoryFill(local, 0, PANEL_B * 4)
+      f.memoryFill(local, 0, TILE_ZEROS)
       const panelsA = f.let(p.m.add(PANEL_A - 1).divU(PANEL_A))
-      const panelsB = f.let(p.n.add(PANEL_B - 1).divU(PANEL_B))
+      const panelsB = f.let(p.n.add(width - 1).divU(width))
       f.for(start, end, 1, (unit) => {
         const batch = f.let(unit.divU(p.tilesPerBatch))
         const inBatch = f.let(unit.remU(p.tilesPerBatch))
@@ -108,7 +109,7 @@ function emitTiles(relaxedSimd: boolean): Uint8Array<ArrayBuffer> {
           panelsA,
           panelsB,
           row.divU(PANEL_A),
-          column.divU(PANEL_B),
+          column.divU(width),
           f.let(p.m.sub(row).minS(I32.const(TILE_ROWS))),
           f.let(p.tileColumns.minS(p.n.sub(column))),
           p.k,
@@ -136,10 +137,10 @@ interface PackRange {
   readonly to: ArgWord
 }
 
-function packDispatch(p: MatmulProblem, range: PackRange): Dispatch {
+function packDispatch(p: MatmulProblem, features: CpuFeatures, range: PackRange): Dispatch {
   const isA = range.operand === 'a'
   const o = isA ? p.a : p.b
-  const width = isA ? PANEL_A : PANEL_B
+  const width = isA ? PANEL_A : panelWidth(features)
   const bytes = bytesOf(o)
   const [rowStride, kStride] = isA ? o.strides.slice(-2) : o.strides.slice(-2).reverse()
   const panels = ceilDiv(range.rows, width)
@@ -179,11 +180,13 @@ function atATime(rows: number, rowBytes: number, multiple: number): number {
 }
 
 export function lowerPacked(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
+  const { features } = ctx
+  const width = panelWidth(features)
   const rowBytes = Math.max(1, p.k) * 4
   const rowsAtATime = atATime(p.m, rowBytes, TILE_ROWS)
   const columnsAtATime = atATime(p.n, rowBytes, 4 * TILE_COLUMNS)
   const packedA = ceilDiv(rowsAtATime, PANEL_A) * PANEL_A * rowBytes
-  const packedB = ceilDiv(columnsAtATime, PANEL_B) * PANEL_B * rowBytes
+  const packedB = ceilDiv(columnsAtATime, width) * width * rowBytes
   const sharedB = isBroadcast(p)
   const batchesAtATime = Math.min(
     p.batches,
@@ -197,7 +200,7 @@ export function lowerPacked(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
     for (const rows of blocks(p.m, rowsAtATime)) {
       const range = { firstBatch: batch.first, batches: batch.count }
       const ofA = { operand: 'a', first: rows.first, rows: rows.count, to: scratch(scratchA) } as const
-      dispatches.push(packDispatch(p, { ...range, ...ofA }))
+      dispatches.push(packDispatch(p, features, { ...range, ...ofA }))
       for (const columns of blocks(p.n, columnsAtATime)) {
         const rangeB = sharedB ? { firstBatch: 0, batches: 1 } : range
         const ofB = {
@@ -206,7 +209,7 @@ export function lowerPacked(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
           rows: columns.count,
           to: scratch(scratchB),
         } as const
-        dispatches.push(packDispatch(p, { ...rangeB, ...ofB }))
+        dispatches.push(packDispatch(p, features, { ...rangeB, ...ofB }))
         const from = { a: scratch(scratchA), b: scratch(scratchB), sharedB }
         dispatches.push(tilesDispatch(p, ctx, batch, rows, columns, from))
       }
@@ -228,16 +231,18 @@ function tilesDispatch(
   columns: Range,
   packed: { a: ArgWord; b: ArgWord; sharedB: boolean },
 ): Dispatch {
-  const { relaxedSimd } = ctx.features
+  const { features } = ctx
+  const width = panelWidth(features)
   const tilesM = ceilDiv(rows.count, TILE_ROWS)
   // few rows: narrower tiles, so that there are units for every thread
-  const wanted = Math.floor((columns.count * tilesM * batch.count) / 16 / PANEL_B) * PANEL_B
-  const tileColumns = Math.min(TILE_COLUMNS, Math.max(2 * PANEL_B, wanted))
+  const wanted = Math.floor((columns.count * tilesM * batch.count) / 16 / width) * width
+  const tileColumns = Math.min(TILE_COLUMNS, Math.max(16, wanted))
   const tilesN = ceilDiv(columns.count, tileColumns)
   const cAt = (batch.first * p.m * p.n + rows.first * p.n + columns.first) * 4
   return {
-    codeKey: `matmul.tiles.${relaxedSimd}`,
-    emit: () => emitTiles(relaxedSimd),
+    codeKey: `matmul.tiles${width}.${features.relaxedSimd}`,
+    wide: features.wideSimd,
+    emit: () => emitTiles(features),
     args: tileBlock.words({
       a: packed.a,
       b: packed.b,
@@ -249,7 +254,7 @@ function tilesDispatch(
       kBlock: kBlockOf(p.k),
       cStride: p.n * 4,
       batchStrideA: ceilDiv(rows.count, PANEL_A) * PANEL_A * p.k * 4,
-      batchStrideB: packed.sharedB ? 0 : ceilDiv(columns.count, PANEL_B) * PANEL_B * p.k * 4,
+      batchStrideB: packed.sharedB ? 0 : ceilDiv(columns.count, width) * width * p.k * 4,
       batchStrideC: p.m * p.n * 4,
       tilesN,
       tilesPerBatch: tilesM * tilesN,

@@ -1,12 +1,12 @@
 /** Many small products, as in decomposed attention: each is packed and computed by one thread in its own cache. */
 import { type DType, dtypeInfo } from '../../../dtype.ts'
 import { type FunctionHandle, I32, ModuleBuilder } from '../assembler.ts'
-import type { Dispatch, LowerContext } from '../dispatch.ts'
+import type { CpuFeatures, Dispatch, LowerContext } from '../dispatch.ts'
 import { argumentBlock, ceilDiv, operandAddress } from './arguments.ts'
 import { batchLayout, batchOffset } from './batches.ts'
-import { emitPackPanel, PANEL_A, PANEL_B } from './matmul-pack.ts'
+import { emitPackPanel, PANEL_A, panelWidth } from './matmul-pack.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
-import { emitTile, kBlockOf, TILE_SCRATCH } from './matmul-tile.ts'
+import { emitTile, kBlockOf, TILE_SCRATCH, TILE_ZEROS } from './matmul-tile.ts'
 
 const smallBlock = argumentBlock({
   a: 'i32',
@@ -32,19 +32,20 @@ const smallBlock = argumentBlock({
 })
 
 /** Unit: one whole product of the batch, packed in thread-local scratch. */
-function emitSmall(dtypeB: DType, relaxedSimd: boolean): Uint8Array<ArrayBuffer> {
-  const module = new ModuleBuilder({ relaxedSimd })
+function emitSmall(dtypeB: DType, features: CpuFeatures): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder(features)
+  const columns = panelWidth(features)
   const packA = emitPackPanel(module, PANEL_A, 'float32')
-  const packB = emitPackPanel(module, PANEL_B, dtypeB)
-  const tile = emitTile(module)
+  const packB = emitPackPanel(module, columns, dtypeB)
+  const tile = emitTile(module, columns)
   module.function(
     'run',
     { args: I32, start: I32, end: I32, local: I32 },
     (f, { args, start, end, local }) => {
       const p = smallBlock.read(f, args)
-      f.memoryFill(local, 0, PANEL_B * 4)
+      f.memoryFill(local, 0, TILE_ZEROS)
       const panelsA = f.let(p.m.add(PANEL_A - 1).divU(PANEL_A))
-      const panelsB = f.let(p.n.add(PANEL_B - 1).divU(PANEL_B))
+      const panelsB = f.let(p.n.add(columns - 1).divU(columns))
       const packedA = f.let(local.add(TILE_SCRATCH))
       const packedB = f.let(packedA.add(panelsA.mul(p.k).mul(PANEL_A * 4)))
       f.for(start, end, 1, (batch) => {
@@ -75,7 +76,7 @@ function emitSmall(dtypeB: DType, relaxedSimd: boolean): Uint8Array<ArrayBuffer>
             )
           })
         packAll(packA, PANEL_A, packedA, a, p.rowStrideA, p.kStrideA, p.m)
-        packAll(packB, PANEL_B, packedB, b, p.columnStrideB, p.kStrideB, p.n)
+        packAll(packB, columns, packedB, b, p.columnStrideB, p.kStrideB, p.n)
         const c = p.c.add(batch.mul(p.m).mul(p.n).shl(2))
         const zero = I32.const(0)
         f.call(
@@ -102,14 +103,14 @@ function emitSmall(dtypeB: DType, relaxedSimd: boolean): Uint8Array<ArrayBuffer>
 }
 
 const smallScratch = (p: MatmulProblem): number =>
-  (ceilDiv(p.m, PANEL_A) * PANEL_A + ceilDiv(p.n, PANEL_B) * PANEL_B) * p.k * 4
+  (ceilDiv(p.m, PANEL_A) * PANEL_A + ceilDiv(p.n, 16) * 16) * p.k * 4
 
 /** Whether a product is one of many small ones: packed, it fits the second-level cache beside its result. */
 export const isSmallBatched = (p: MatmulProblem): boolean =>
   p.batches >= 8 && p.k <= 384 && smallScratch(p) <= 256 << 10
 
 export function lowerSmallBatched(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
-  const { relaxedSimd } = ctx.features
+  const { features } = ctx
   const [a, b] = [batchLayout(p.a), batchLayout(p.b)]
   const bytesB = dtypeInfo(p.b.dtype).deviceBytes
   const [rowStrideA, kStrideA] = p.a.strides.slice(-2)
@@ -117,8 +118,9 @@ export function lowerSmallBatched(p: MatmulProblem, ctx: LowerContext): Dispatch
   const unitCost = (2 * p.m * p.n * p.k) / 40 + smallScratch(p) / 8
   return [
     {
-      codeKey: `matmul.small.${p.b.dtype}.${relaxedSimd}`,
-      emit: () => emitSmall(p.b.dtype, relaxedSimd),
+      codeKey: `matmul.small${panelWidth(features)}.${p.b.dtype}.${features.relaxedSimd}`,
+      wide: features.wideSimd,
+      emit: () => emitSmall(p.b.dtype, features),
       args: smallBlock.words({
         a: operandAddress(p.a),
         b: operandAddress(p.b),

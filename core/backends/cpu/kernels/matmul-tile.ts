@@ -1,12 +1,13 @@
 import { type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
 import { emitMicroKernel } from './matmul-microkernel.ts'
-import { PANEL_A, PANEL_B } from './matmul-pack.ts'
+import { PANEL_A, type PanelWidth } from './matmul-pack.ts'
 
-/** Bytes of thread-local scratch that `tile` uses: eight zeros, and a 6x8 tile for the edges. */
-export const TILE_SCRATCH = PANEL_B * 4 + PANEL_A * PANEL_B * 4
-const EDGE_TILE = PANEL_B * 4
+/** Bytes of zeros at the start of the thread-local scratch of `tile`: one row of the widest tile. */
+export const TILE_ZEROS = 16 * 4
+/** Bytes of thread-local scratch that `tile` uses: the zeros, and a tile for the edges. */
+export const TILE_SCRATCH = TILE_ZEROS + PANEL_A * 16 * 4
 
-/** Blocks of K whose panels (6 and 8 rows) stay in the first-level cache beside each other. */
+/** Blocks of K whose panels (33 KiB at most) stay in the first-level cache beside each other. */
 const LARGEST_K_BLOCK = 384
 
 /** Even blocks of K, whole steps of the unrolled micro-kernel. The order of the sum follows from K alone. */
@@ -17,12 +18,12 @@ export const kBlockOf = (k: number): number => {
 
 /**
  * `tile(a, b, panelsA, panelsB, firstA, firstB, rows, columns, k, kBlock, c, cStride, bias, local)`: rows x columns of the
- * result from packed operands, laid out [block of K][panel][k][6 or 8]; `panelsA`, `panelsB`: panels in a block; `firstA`,
- * `firstB`: the tile's first ones. `bias` (of the first column) is 0 where there is none. The first 32 bytes of `local` are
- * zero.
+ * result from packed operands, laid out [block of K][panel][k][6 or `width`]; `panelsA`, `panelsB`: panels in a block; `firstA`,
+ * `firstB`: the tile's first ones. `bias` (of the first column) is 0 where there is none. The first `TILE_ZEROS` bytes of
+ * `local` are zero.
  */
-export function emitTile(module: ModuleBuilder): FunctionHandle {
-  const micro = emitMicroKernel(module)
+export function emitTile(module: ModuleBuilder, width: PanelWidth): FunctionHandle {
+  const micro = emitMicroKernel(module, width)
 
   // An edge tile is computed whole in scratch; only the part that exists is read and written.
   const edgeParameters = {
@@ -38,14 +39,25 @@ export function emitTile(module: ModuleBuilder): FunctionHandle {
     scratch: I32,
   }
   const edge = module.function(null, edgeParameters, (f, p) => {
-    const stride = PANEL_B * 4
+    const stride = width * 4
     const copy = (to: I32, toStride: I32 | number, from: I32, fromStride: I32 | number) =>
-      f.for(0, p.rows, 1, (r) =>
-        f.for(0, p.columns, 1, (c) => {
-          const source = from.add(r.mul(fromStride)).add(c.shl(2))
-          f.storeF32(to.add(r.mul(toStride)).add(c.shl(2)), source.loadF32())
-        }),
-      )
+      f.for(0, p.rows, 1, (r) => {
+        const source = f.let(from.add(r.mul(fromStride)))
+        const target = f.let(to.add(r.mul(toStride)))
+        const c = f.let(I32.const(0))
+        const advance = (columns: number) => {
+          source.set(source.add(columns * 4))
+          target.set(target.add(columns * 4))
+        }
+        f.forFrom(c, p.columns.sub(3), 4, () => {
+          f.storeVector(target, source.loadF32x4())
+          advance(4)
+        })
+        f.forFrom(c, p.columns, 1, () => {
+          f.storeF32(target, source.loadF32())
+          advance(1)
+        })
+      })
     copy(p.scratch, stride, p.from, p.fromStride)
     f.call(micro, p.a, p.b, p.k, p.scratch, I32.const(stride), p.scratch, I32.const(stride))
     copy(p.to, p.toStride, p.scratch, stride)
@@ -72,12 +84,12 @@ export function emitTile(module: ModuleBuilder): FunctionHandle {
     f.loop((nextBlock) => {
       const length = f.let(p.kBlock.minS(p.k.sub(k0)))
       const stepA = f.let(length.mul(PANEL_A * 4))
-      const stepB = f.let(length.mul(PANEL_B * 4))
+      const stepB = f.let(length.mul(width * 4))
       const blockA = f.let(p.a.add(k0.mul(p.panelsA).mul(PANEL_A * 4)).add(stepA.mul(p.firstA)))
-      const b = f.let(p.b.add(k0.mul(p.panelsB).mul(PANEL_B * 4)).add(stepB.mul(p.firstB)))
+      const b = f.let(p.b.add(k0.mul(p.panelsB).mul(width * 4)).add(stepB.mul(p.firstB)))
       const from = f.local(I32)
       const fromStride = f.local(I32)
-      f.for(0, p.columns, PANEL_B, (column) => {
+      f.for(0, p.columns, width, (column) => {
         const a = f.let(blockA)
         const to = f.let(p.c.add(column.shl(2)))
         f.for(0, p.rows, PANEL_A, (row) => {
@@ -95,10 +107,10 @@ export function emitTile(module: ModuleBuilder): FunctionHandle {
           const rows = f.let(p.rows.sub(row))
           const columns = f.let(p.columns.sub(column))
           f.if(
-            rows.geS(PANEL_A).and(columns.geS(PANEL_B)),
+            rows.geS(PANEL_A).and(columns.geS(width)),
             () => f.call(micro, a, b, length, from, fromStride, to, p.cStride),
             () => {
-              const scratch = p.local.add(EDGE_TILE)
+              const scratch = p.local.add(TILE_ZEROS)
               f.call(
                 edge,
                 a,
@@ -109,7 +121,7 @@ export function emitTile(module: ModuleBuilder): FunctionHandle {
                 to,
                 p.cStride,
                 rows.minS(I32.const(PANEL_A)),
-                columns.minS(I32.const(PANEL_B)),
+                columns.minS(I32.const(width)),
                 scratch,
               )
             },
