@@ -11,6 +11,9 @@ export {
   openInput,
   type RandomAccess,
 } from './files/random-access.ts'
+export { GgufError } from './gguf/errors.ts'
+export type { GgufTensorInfo, GgufValue } from './gguf/header.ts'
+export { type GgufFile, openGguf } from './gguf/reader.ts'
 export { TOKENIZER_FILES } from './model-files.ts'
 export { localFolder, type ModelFolder, openModelFolder } from './model-folder.ts'
 export { TorchFileError } from './pickle/errors.ts'

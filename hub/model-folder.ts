@@ -2,6 +2,7 @@ import { HubError } from './errors.ts'
 import type { RandomAccess } from './files/random-access.ts'
 import { looksLikePath } from './repo-id.ts'
 import type { ResolveOptions } from './resolve-model.ts'
+import type { TensorReader } from './safetensors/reader.ts'
 import { webFolder } from './web-folder.ts'
 
 /** The files of one model, wherever they are: a folder of this machine, a web server's, a browser's cache. */
@@ -14,6 +15,8 @@ export interface ModelFolder {
   open(path: string): Promise<RandomAccess | undefined>
   /** Names of the files in a folder below; none where that cannot be known, as on a plain web server. */
   list(folder: string): Promise<string[]>
+  /** The weights, where they lie in no file of a usual name. */
+  weights?(): Promise<TensorReader>
 }
 
 const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined

@@ -1,5 +1,5 @@
 /** Models by what their `config.json` says they are. */
-import { InputError, type ModelFolder, openModelFolder } from '../hub/index.ts'
+import { InputError, type ModelFolder } from '../hub/index.ts'
 import type { KeepInputs } from './causal.ts'
 import type { PretrainedConfig } from './config.ts'
 import { readConfigFile } from './files.ts'
@@ -9,6 +9,7 @@ import { loadPretrained } from './load.ts'
 import type { BertInputs, PretrainingInputs, PretrainingOutput } from './models/bert.ts'
 import { familyOf, type Head, type ModelFamily, modelTypes } from './models/family.ts'
 import type { GPT2LMHeadModel } from './models/gpt2.ts'
+import { openModel } from './open-model.ts'
 import type { BaseModelOutput, CausalOutput, LogitsOutput, PoolingOutput, SpanOutput } from './outputs.ts'
 import type { AnyPreTrainedModel, FromPretrainedOptions, PreTrainedModel } from './pretrained-model.ts'
 
@@ -31,7 +32,7 @@ export const AutoConfig = {
     options: Omit<FromPretrainedOptions, 'dtype'> = {},
   ): Promise<PretrainedConfig> {
     const { config: overrides, ...hub } = options
-    const folder = await openModelFolder(source, { ...hub, files: ['config.json'] })
+    const folder = await openModel(source, { ...hub, files: ['config.json'] })
     const json = await readConfigFile(folder)
     const { configClass } = await familyFor(folder.name, json.model_type)
     return new configClass({ ...json, ...overrides })
@@ -52,10 +53,10 @@ function autoClass<M extends AnyPreTrainedModel>(head: Head, name: string): Auto
   }
   return {
     async fromPretrained(source, options = {}) {
-      const { config: _, dtype: __, ...hub } = options
-      const folder = await openModelFolder(source, hub)
+      const { config, dtype, ...hub } = options
+      const folder = await openModel(source, hub)
       const { model_type } = await readConfigFile(folder)
-      return (await loadPretrained(await classFor(folder.name, model_type), folder, options)) as M
+      return (await loadPretrained(await classFor(folder.name, model_type), folder, { config, dtype })) as M
     },
     async fromConfig(config) {
       const modelClass = await classFor('the config', config.model_type)

@@ -7,7 +7,6 @@ import {
   InputError,
   type ModelFolder,
   openCheckpoint,
-  openModelFolder,
   type TensorReader,
   toTypedArray,
 } from '../hub/index.ts'
@@ -17,6 +16,7 @@ import { Parameter } from '../nn/parameter.ts'
 import { statePaths } from '../nn/state-dict.ts'
 import { PretrainedConfig, type StorageDType } from './config.ts'
 import { readConfigFile, readJsonFile } from './files.ts'
+import { openModel } from './open-model.ts'
 import type { AnyPreTrainedModel, FromPretrainedOptions, PretrainedClass } from './pretrained-model.ts'
 
 const STORED: Readonly<Record<string, StorageDType>> = { F16: 'float16', BF16: 'bfloat16' }
@@ -29,7 +29,7 @@ export async function loadPretrained<M extends AnyPreTrainedModel>(
   options: FromPretrainedOptions,
 ): Promise<M> {
   const { config: overrides, dtype: wantedDType = 'float32', ...hub } = options
-  const folder = await openModelFolder(source, hub)
+  const folder = await openModel(source, hub)
   const config = await configFor(modelClass, folder, overrides)
   await using weights = await openCheckpoint(folder)
   const dtype = wantedDType === 'auto' ? dtypeOf(weights) : wantedDType

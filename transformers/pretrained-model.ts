@@ -5,9 +5,10 @@ import type { HubOptions, ModelFolder } from '../hub/index.ts'
 import { type AnyModule, Embedding, init, LayerNorm, Linear, Module, RMSNorm } from '../nn/index.ts'
 import type { PretrainedConfig, StorageDType } from './config.ts'
 import { loadPretrained } from './load.ts'
+import type { GgufOption } from './open-model.ts'
 import { savePretrained } from './save.ts'
 
-export interface FromPretrainedOptions extends HubOptions {
+export interface FromPretrainedOptions extends HubOptions, GgufOption {
   /** Fields that differ from the `config.json`, such as `num_labels` or `id2label`; or a whole config in its place. */
   config?: PretrainedConfig | Readonly<Record<string, unknown>>
   /**
@@ -59,7 +60,7 @@ export abstract class PreTrainedModel<
 
   /**
    * A model with the weights of a checkpoint: a folder, an id of the Hub, or what the Hugging Face cache has; in a page
-   * the URL of a folder (`./models/encoder`). Comes in `eval()` mode. Weights that the checkpoint lacks (a new head) are initialised as in transformers; one notice names them.
+   * the URL of a folder (`./models/encoder`); a GGUF file of a Llama, dequantised. Comes in `eval()` mode. Weights that the checkpoint lacks (a new head) are initialised as in transformers; one notice names them.
    *
    * ```ts
    * const model = await BertForSequenceClassification.fromPretrained('bert-base-uncased', { config: { num_labels: 3 } })

@@ -26,6 +26,7 @@ export type OpenShard = (file: string) => Promise<FileInput>
 export async function openCheckpoint(source: string | ModelFolder): Promise<TensorReader> {
   const folder =
     typeof source === 'string' ? await (await import('../model-folder.ts')).localFolder(source) : source
+  if (folder.weights) return folder.weights()
   for (const [name, indexName] of [
     [WEIGHTS_NAME, WEIGHTS_INDEX_NAME],
     [TORCH_WEIGHTS_NAME, TORCH_WEIGHTS_INDEX_NAME],

@@ -2,8 +2,12 @@
 import { InputError, messageOf } from '../../hub/errors.ts'
 import type { PreTrainedTokenizerFast } from '../../transformers/tokenizer/pretrained.ts'
 
-/** The local folder of a model, downloaded where it is an id of the Hub; what is loaded later comes from one place. */
+/**
+ * The local folder of a model, downloaded where it is an id of the Hub; what is loaded later comes from one place. A GGUF
+ * file is a model by itself.
+ */
 export async function modelFolder(idOrFolder: string): Promise<string> {
+  if (idOrFolder.endsWith('.gguf')) return idOrFolder
   const { resolveModel } = await import('../../hub/index.ts')
   return resolveModel(idOrFolder)
 }

@@ -1,10 +1,5 @@
-import {
-  type HubOptions,
-  InputError,
-  type ModelFolder,
-  openModelFolder,
-  TOKENIZER_FILES,
-} from '../../hub/index.ts'
+import { type HubOptions, InputError, type ModelFolder, TOKENIZER_FILES } from '../../hub/index.ts'
+import { type GgufOption, openModel } from '../open-model.ts'
 import { PreTrainedTokenizerFast } from './pretrained.ts'
 
 /**
@@ -18,15 +13,15 @@ import { PreTrainedTokenizerFast } from './pretrained.ts'
 export const AutoTokenizer = {
   /**
    * From a folder, or from the Hub by its id: only the tokenizer's files are fetched, into the Hugging Face cache. In a
-   * page the URL of a folder.
+   * page the URL of a folder. Or from a GGUF file, with `ggufFile`.
    *
    * @throws HubError where the model cannot be found; InputError where a file is missing or malformed.
    */
   async fromPretrained(
     source: string | ModelFolder,
-    options: HubOptions = {},
+    options: HubOptions & GgufOption = {},
   ): Promise<PreTrainedTokenizerFast> {
-    const folder = await openModelFolder(source, { ...options, files: [...TOKENIZER_FILES, 'config.json'] })
+    const folder = await openModel(source, { ...options, files: [...TOKENIZER_FILES, 'config.json'] })
     try {
       return await PreTrainedTokenizerFast.fromFolder(folder)
     } catch (cause) {
