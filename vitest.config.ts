@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/helpers/find-webgpu.ts'],
+    globalSetup: ['test/helpers/find-webgpu.ts', 'test/helpers/find-browser.ts'],
     // Dawn must not be loaded into worker threads; two processes fill the two cores of the reference machine
     pool: 'forks',
     maxWorkers: 2,

@@ -2,8 +2,7 @@
 import { InputError } from '../../hub/errors.ts'
 import type { CaseResult } from '../conformance/safetensors.ts'
 import type { Suite } from '../conformance/suites.ts'
-import { openBrowser } from './chromium.ts'
-import { serve } from './server.ts'
+import { messageFromPage, openPage } from './open-page.ts'
 
 export interface ConformancePageOptions {
   device?: string
@@ -12,43 +11,30 @@ export interface ConformancePageOptions {
 }
 
 export interface ConformancePage extends AsyncDisposable {
-  /** The browser, and the device in it. */
+  /** The device, and the browser that it is in. */
   readonly description: string
-  run(suite: Suite): AsyncIterable<CaseResult>
+  run(suite: Pick<Suite, 'name'>): AsyncIterable<CaseResult>
 }
+
+const PAGE = 'scripts/browser/page'
 
 /** Opens a page for the suites of a goldens folder. @throws InputError where there is no browser or device */
 export async function openConformancePage(
   goldens: string,
-  options: ConformancePageOptions,
+  { device = 'cpu', threads, only }: ConformancePageOptions = {},
 ): Promise<ConformancePage> {
-  const browser = await openBrowser()
-  const server = await serve([goldens])
-  const close = async () => {
-    await browser.close()
-    await server.close()
-  }
+  const page = await openPage([goldens])
   try {
-    const page = await browser.newPage()
-    page.on('pageerror', (error) => console.error(error))
-    await page.goto(`${server.url}/page`)
-    // the module has our own ending: .ts in a clone, .js in dist/
-    const module = `/scripts/browser/page.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
-    const call = (name: string, ...args: unknown[]): Promise<unknown> =>
-      page.evaluate(`import(${JSON.stringify(module)}).then((m) => m.${name}(...${JSON.stringify(args)}))`)
-    const { device = 'cpu', threads, only } = options
-    const started = (await call('start', device, threads).catch((error: Error) => {
-      throw new InputError(error.message.replace(/^page\.evaluate: (Error: )?/, '').split('\n', 1)[0])
-    })) as string
+    const started = await page.call<string>(PAGE, 'start', device, threads)
     return {
-      description: `${started}, in Chromium ${browser.version()}`,
+      description: `${started}, in ${page.browser}`,
       run: async function* ({ name }) {
-        yield* (await call('runSuite', server.addressOf(goldens), name, only)) as CaseResult[]
+        yield* await page.call<CaseResult[]>(PAGE, 'runSuite', page.addressOf(goldens), name, only)
       },
-      [Symbol.asyncDispose]: close,
+      [Symbol.asyncDispose]: () => page[Symbol.asyncDispose](),
     }
   } catch (error) {
-    await close()
-    throw error
+    await page[Symbol.asyncDispose]()
+    throw new InputError(messageFromPage(error))
   }
 }

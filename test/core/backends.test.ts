@@ -1,37 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as T from '../../core/index.ts'
 import { webgpuAvailable } from '../helpers/webgpu.ts'
-import { OP_CASES, type OpCase } from './op-cases.ts'
+import { OP_CASES } from './op-cases.ts'
+import { outcome } from './op-outcome.ts'
 
 /**
  * Both sides compute in float32, the reference with float64 sums: they differ by rounding of a few operations on values of
  * order 1 to 10, a few units in the last place of 2^-23 each.
  */
 const TOLERANCE = 2e-5
-
-function inputsOf(c: OpCase): T.Tensor[] {
-  return c.shapes.map((shape, s) => {
-    const n = shape.reduce((a, b) => a * b, 1)
-    const values = Float32Array.from({ length: n }, (_, i) => {
-      const u = (Math.sin((i + 1) * 12.9898 + (s + 1) * 78.233) * 43758.5453) % 1
-      return c.positive ? 0.1 + 1.8 * Math.abs(u) : u * 1.9
-    })
-    return T.tensor(values, shape).requiresGrad_()
-  })
-}
-
-/** Result and gradients of one case on the default device. */
-async function outcome(c: OpCase): Promise<number[][]> {
-  const inputs = inputsOf(c)
-  const y = c.fn(...inputs)
-  const weights = T.tensor(
-    Float32Array.from({ length: y.numel }, (_, i) => 1 + ((i * 7) % 5) / 3),
-    y.shape,
-  )
-  const grads = T.grad(y.mul(weights).sum(), inputs)
-  await T.evaluate(y, ...grads)
-  return Promise.all([y, ...grads].map(async (t) => Array.from(await t.data())))
-}
 
 const expected = new Map<string, number[][]>()
 beforeAll(async () => {
