@@ -11,6 +11,10 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // tests of webgpu take a software adapter where there is no other
-    env: { TUNESMITH_ADAPTER: process.env.TUNESMITH_ADAPTER ?? 'any' },
+    // tests compute the same bits everywhere; those of the BLAS turn it on themselves
+    env: {
+      TUNESMITH_ADAPTER: process.env.TUNESMITH_ADAPTER ?? 'any',
+      TUNESMITH_BLAS: process.env.TUNESMITH_BLAS ?? 'off',
+    },
   },
 })

@@ -12,6 +12,11 @@ export interface DeviceOptions {
   mainThread?: boolean
   /** cpu: 64 for a memory beyond 4 GiB (up to 16), somewhat slower; 32 unless given (or TUNESMITH_ADDRESS_BITS). */
   addressBits?: 32 | 64
+  /**
+   * cpu: a system BLAS for large matrix products: `auto` (look for one), `off`, or a library's path; TUNESMITH_BLAS unless
+   * given. With one, bits depend on the library and its threads.
+   */
+  blas?: 'auto' | 'off' | (string & {})
   /** webgpu: a software adapter is used only when asked for. */
   adapter?: 'hardware' | 'software' | 'any'
   /** reference: compute in float64, for finite differences. */
@@ -109,11 +114,8 @@ export async function setDefaultDevice(
   try {
     const name = await settle()
     const running = backends.get(name)
-    const changes =
-      options.threads !== undefined ||
-      options.float64 !== undefined ||
-      options.mainThread !== undefined ||
-      options.addressBits !== undefined
+    const { threads, blas, float64, mainThread, addressBits } = options
+    const changes = [threads, blas, float64, mainThread, addressBits].some((option) => option !== undefined)
     if (running && changes) await restart(name)
     const backend = await backendFor(name)
     return { name, description: backend.description }
@@ -130,6 +132,8 @@ async function restart(name: DeviceName): Promise<void> {
     throw new Error(
       `[setDefaultDevice] ${name} is in use with other options: choose them before the first tensor is evaluated, or shutdown() first`,
     )
+  // plans are made for one backend, its threads and its BLAS
+  for (const hook of shutdownHooks) hook()
   backends.delete(name)
   await backend.shutdown()
 }

@@ -40,9 +40,9 @@ function contents(t: Tensor): Float32Array | Int32Array | Uint16Array {
   return Float32Array.from({ length: count }, (_, i) => ((i * 7919) % 1000) / 1000 - 0.5)
 }
 
-/** The shortest of many runs, in milliseconds, by number of threads. */
-export async function time(call: Call, threads: number): Promise<number> {
-  const backend = createCpuBackend({ threads })
+/** The shortest of many runs, in milliseconds, by number of threads; `blas` as in TUNESMITH_BLAS. */
+export async function time(call: Call, threads: number, blas = 'off', seconds = SECONDS): Promise<number> {
+  const backend = createCpuBackend({ threads, blas })
   const tensors = [...call.inputs, ...call.outputs]
   const buffers = tensors.map((_, i) => i)
   const scalars = call.scalars ?? []
@@ -74,7 +74,7 @@ export async function time(call: Call, threads: number): Promise<number> {
   const values = scalars.map((s) => s.value)
   await backend.startWorkers()
   let best = Number.POSITIVE_INFINITY
-  const end = performance.now() + 1000 * SECONDS
+  const end = performance.now() + 1000 * seconds
   for (let runs = 0; runs < 5 || performance.now() < end; runs++) {
     const start = performance.now()
     executable.runSync!(bindings, values)

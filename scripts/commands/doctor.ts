@@ -23,6 +23,7 @@ const MARKS: Record<Check['status'], string> = {
 
 async function doctor({ json }: { json?: boolean }): Promise<void> {
   const machine = await import('../doctor/machine.ts')
+  const { checkBlas } = await import('../doctor/blas.ts')
   const { checkParity } = await import('../doctor/parity.ts')
   const checks: Check[] = []
   const report = (check: Check) => {
@@ -33,7 +34,7 @@ async function doctor({ json }: { json?: boolean }): Promise<void> {
   report(machine.checkRuntime())
   report(machine.checkSimd())
   report(machine.checkThreads())
-  report(machine.checkBlas())
+  report(await checkBlas())
   report(await checkParity('cpu'))
   const { check, found } = await machine.checkAdapter()
   report(check)

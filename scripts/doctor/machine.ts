@@ -67,14 +67,6 @@ export function checkThreads(): Check {
   return { name: 'threads', status: 'fine', detail: `${cores} on ${model}${limit}` }
 }
 
-export function checkBlas(): Check {
-  return {
-    name: 'BLAS',
-    status: 'note',
-    detail: 'not used: matrix products run on kernels of our own; calling a system BLAS is not built yet',
-  }
-}
-
 /** Limits that decide what fits. */
 const LIMITS = [
   'maxBufferSize',

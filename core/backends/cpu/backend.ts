@@ -2,6 +2,8 @@ import type { Backend, BackendMemory, Binding, DeviceBuffer, Executable } from '
 import type { TypedArray } from '../../dtype.ts'
 import type { CallKernel, KernelPlan } from '../../plan/kernel.ts'
 import { turn } from '../../turn.ts'
+import { runGemm } from './blas/gemm.ts'
+import type { Blas } from './blas/library.ts'
 import { CodeTable } from './code-table.ts'
 import { CONTROL, CONTROL_BYTES } from './control.ts'
 import type { CpuFeatures } from './dispatch.ts'
@@ -32,6 +34,8 @@ export interface CpuSettings {
   readonly features: CpuFeatures
   readonly heap: HeapOptions
   readonly shareAlways: boolean
+  /** Finds the system BLAS: asked when the first product is worth it. */
+  readonly findBlas: () => Blas | null
 }
 
 /** A plan that runs or waits for its turn. */
@@ -51,7 +55,6 @@ const mayWait = (): boolean => typeof (globalThis as { document?: unknown }).doc
 
 export class CpuBackend implements Backend {
   readonly name = 'cpu'
-  readonly description: string
   readonly synchronous: boolean
   readonly #settings: CpuSettings
   readonly #heap: SharedHeap
@@ -68,9 +71,10 @@ export class CpuBackend implements Backend {
   #isPumping = false
   #pumped = Promise.resolve()
   #isStopped = false
+  #foundBlas: Blas | null | undefined
 
   constructor(settings: CpuSettings) {
-    const { threads, mainThread, features } = settings
+    const { threads, mainThread } = settings
     this.#settings = settings
     this.#heap = new SharedHeap(CONTROL_BYTES, settings.heap)
     const { memory, addressBits } = this.#heap
@@ -78,8 +82,19 @@ export class CpuBackend implements Backend {
     this.#caller = new TeamThread(memory, addressBits, 0, mayWait())
     this.#pool = new WorkerPool(memory, addressBits, mainThread ? threads - 1 : threads, !mainThread)
     this.synchronous = mainThread
-    const simd = `${features.relaxedSimd ? 'relaxed ' : ''}SIMD${features.wideSimd ? ' of 256 bits' : ''}`
-    this.description = `cpu, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${simd}${addressBits === 64 ? ', 64-bit addresses' : ''}${mainThread ? '' : ', off the main thread'}`
+  }
+
+  get description(): string {
+    const { threads, mainThread, features } = this.#settings
+    const blas = this.#blas()
+    const parts = [
+      `cpu, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+      `${features.relaxedSimd ? 'relaxed ' : ''}SIMD${features.wideSimd ? ' of 256 bits' : ''}`,
+      this.#heap.addressBits === 64 && '64-bit addresses',
+      blas?.name,
+      !mainThread && 'off the main thread',
+    ]
+    return parts.filter(Boolean).join(', ')
   }
 
   supports(call: Pick<CallKernel, 'name' | 'inputs' | 'outputs' | 'attrs'>): boolean {
@@ -136,6 +151,7 @@ export class CpuBackend implements Backend {
       heap: this.#heap,
       code: this.#code,
       features: this.#settings.features,
+      blas: this.#blas,
       shareAlways: this.#settings.shareAlways,
     })
     this.#programs.add(program)
@@ -179,6 +195,21 @@ export class CpuBackend implements Backend {
   }
 
   // Running
+
+  /** Only for the calling thread: none where all work happens on workers. */
+  readonly #blas = (): Blas | null => {
+    if (this.#foundBlas !== undefined) return this.#foundBlas
+    const blas = this.#settings.mainThread ? this.#settings.findBlas() : null
+    if (blas) {
+      const base = blas.baseOf(this.#heap.memory)
+      this.#caller.native = (words, args) => {
+        blas.setThreads(this.#settings.threads)
+        runGemm(blas, words, args, base, this.#heap.addressBits)
+      }
+    }
+    this.#foundBlas = blas
+    return blas
+  }
 
   #run(
     program: Program,

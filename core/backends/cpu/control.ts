@@ -34,6 +34,8 @@ export const CONTROL = {
   leadRequest: 120,
   leadProgram: 121,
   leadCount: 122,
+  /** 1 while a system library computes on threads of its own: workers sleep at once and leave it the cores. */
+  yielded: 123,
 } as const
 
 /** Where place and size in bytes of module i are. */
@@ -46,6 +48,7 @@ export const CONTROL_BYTES = 4 * (CODE_TABLE + 2 * CODE_LIMIT)
 /** A program is a list of entries of this many words: what to call, with what. */
 export const ENTRY_WORDS = 8
 export const ENTRY = {
+  /** Number of a module, or `NATIVE_CODE`. */
   code: 0,
   /** Place of the argument block. */
   args: 1,
@@ -54,3 +57,6 @@ export const ENTRY = {
   /** 1 where several threads may share the units. */
   parallel: 4,
 } as const
+
+/** In place of a module's number: the entry is a call of a system library. */
+export const NATIVE_CODE = -1

@@ -60,6 +60,9 @@ export const scratch = (index: number, byteOffset = 0): ArgWord => ({
   scratch: index,
   byteOffset,
 })
+/** The same address some bytes further on. */
+export const shifted = (word: ArgWord, bytes: number): ArgWord =>
+  word.kind === 'buffer' || word.kind === 'scratch' ? { ...word, byteOffset: word.byteOffset + bytes } : word
 export const scalarSlot = (slot: number, type: 'f32' | 'i32'): ArgWord => ({ kind: 'scalar', slot, type })
 
 /** One call of a compiled module over all its units. */
@@ -79,6 +82,12 @@ export interface Dispatch {
   readonly cost: number
   /** Bytes of thread-local scratch (`local`). */
   readonly localBytes?: number
+}
+
+/** A call of a system library instead of a module: only the calling thread runs it, whole. */
+export interface NativeDispatch {
+  readonly native: 'sgemm'
+  readonly args: readonly ArgWord[]
 }
 
 /** What the engine can do; tests switch features off. */

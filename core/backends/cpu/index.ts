@@ -1,6 +1,8 @@
 /** The cpu device: generated WebAssembly SIMD on one shared memory, with worker threads. */
 import type { AddressBits } from './assembler.ts'
 import { CpuBackend } from './backend.ts'
+import type { BlasSetting } from './blas/library.ts'
+import { findBlas } from './blas/node-library.ts'
 import { detectFeatures, hasMemory64 } from './features.ts'
 import { MAX_THREADS } from './team.ts'
 import { availableCores, canShareMemory } from './threads.ts'
@@ -12,6 +14,8 @@ export interface CpuOptions {
   readonly threads?: number
   /** False: all work happens on workers, the caller only awaits, synchronous reads throw. */
   readonly mainThread?: boolean
+  /** A system BLAS for large matrix products: 'off', 'auto' (look for one) or a path, as in TUNESMITH_BLAS. */
+  readonly blas?: BlasSetting
   /** False: as on an engine without relaxed SIMD; for tests. */
   readonly relaxedSimd?: boolean
   /** False: 128-bit vectors only, as with TUNESMITH_SIMD=128; for tests. */
@@ -64,6 +68,9 @@ export function createCpuBackend(options: CpuOptions = {}): CpuBackend {
       '[cpu] mainThread: false needs a worker that shares memory: serve the page with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp',
     )
   const addressBits = chooseAddressBits(options)
+  const blas = (options.blas ?? environment('TUNESMITH_BLAS')) || 'auto'
+  // a path that cannot be used is an error at once
+  if (blas !== 'auto' && options.mainThread !== false) findBlas(blas)
   return new CpuBackend({
     threads: chooseThreads(options),
     mainThread: options.mainThread ?? true,
@@ -71,5 +78,6 @@ export function createCpuBackend(options: CpuOptions = {}): CpuBackend {
     features: detectFeatures(addressBits === 64 ? { ...options, wideSimd: false } : options),
     heap: { addressBits, maximumPages: options.maximumPages, firstAddress: options.firstAddress },
     shareAlways: options.shareAlways ?? false,
+    findBlas: () => findBlas(blas),
   })
 }

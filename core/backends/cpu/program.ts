@@ -1,11 +1,20 @@
 /** A plan as the cpu runs it: entries and argument blocks in the shared memory, and which words change from run to run. */
 import { type ArenaRequest, placeInArena } from '../../plan/arena.ts'
 import type { Kernel, KernelPlan } from '../../plan/kernel.ts'
+import { lowerGemm } from './blas/gemm.ts'
+import type { Blas } from './blas/library.ts'
 import type { CodeTable } from './code-table.ts'
 import { lowerMap } from './codegen/map.ts'
 import { lowerReduce } from './codegen/reduce.ts'
-import { ENTRY, ENTRY_WORDS } from './control.ts'
-import { type ArgWord, type CpuFeatures, type Dispatch, type LowerContext, wordsOf } from './dispatch.ts'
+import { ENTRY, ENTRY_WORDS, NATIVE_CODE } from './control.ts'
+import {
+  type ArgWord,
+  type CpuFeatures,
+  type Dispatch,
+  type LowerContext,
+  type NativeDispatch,
+  wordsOf,
+} from './dispatch.ts'
 import type { SharedHeap } from './heap.ts'
 import { lowerCall } from './kernels/index.ts'
 
@@ -14,12 +23,14 @@ const SHARED_DISPATCH = 15_000
 /** Nanoseconds of shareable work from which a plan wakes the workers. */
 const SHARED_PLAN = 60_000
 
-const lower = (kernel: Kernel, ctx: LowerContext): Dispatch[] =>
+type AnyDispatch = Dispatch | NativeDispatch
+
+const lower = (kernel: Kernel, ctx: LowerContext, blas: () => Blas | null): AnyDispatch[] =>
   kernel.kind === 'map'
     ? lowerMap(kernel, ctx)
     : kernel.kind === 'reduce'
       ? lowerReduce(kernel, ctx)
-      : lowerCall(kernel, ctx)
+      : (lowerGemm(kernel, blas) ?? lowerCall(kernel, ctx))
 
 /** Typed arrays keep the low 32 bits of what they are given. */
 function writeAddress(heap: SharedHeap, word: number, value: number): void {
@@ -47,6 +58,8 @@ export interface ProgramParts {
   readonly heap: SharedHeap
   readonly code: CodeTable
   readonly features: CpuFeatures
+  /** The system BLAS, loaded when the first product asks for it. */
+  readonly blas: () => Blas | null
   /** For tests: every dispatch is shared, unit by unit, however small. */
   readonly shareAlways: boolean
 }
@@ -72,12 +85,12 @@ export class Program {
   #isFreed = false
 
   constructor(plan: KernelPlan, parts: ProgramParts) {
-    const { heap, code, features, shareAlways } = parts
+    const { heap, code, features, shareAlways, blas } = parts
     this.#heap = heap
     this.#code = code
     const requests: ArenaRequest[] = []
     const bufferRequest = plan.buffers.map((b) => (b.kind === 'temp' ? requests.push(b) - 1 : -1))
-    const dispatches: Dispatch[] = []
+    const dispatches: AnyDispatch[] = []
     const scratchOf: number[][] = []
     const kernelEntries: number[] = []
     for (const [step, kernel] of plan.kernels.entries()) {
@@ -87,7 +100,7 @@ export class Program {
         scratch: (bytes) => scratch.push(requests.push({ bytes, firstUse: step, lastUse: step }) - 1) - 1,
       }
       kernelEntries.push(dispatches.length)
-      for (const dispatch of lower(kernel, ctx)) {
+      for (const dispatch of lower(kernel, ctx, blas)) {
         dispatches.push(dispatch)
         scratchOf.push(scratch)
       }
@@ -96,13 +109,17 @@ export class Program {
     this.kernelEntries = [...kernelEntries, this.count]
     const { offsets, total } = placeInArena(requests)
     this.arenaBytes = total
-    this.localBytes = dispatches.reduce((most, d) => Math.max(most, d.localBytes ?? 0), 0)
+    this.localBytes = dispatches.reduce(
+      (most, d) => ('native' in d ? most : Math.max(most, d.localBytes ?? 0)),
+      0,
+    )
 
-    const isShared = (d: Dispatch) => shareAlways || (d.cost >= SHARED_DISPATCH && d.units > d.grain)
+    const isShared = (d: AnyDispatch): d is Dispatch =>
+      !('native' in d) && (shareAlways || (d.cost >= SHARED_DISPATCH && d.units > d.grain))
     const sharedCost = dispatches.reduce((sum, d) => sum + (isShared(d) ? d.cost : 0), 0)
     this.sharedCost = shareAlways || sharedCost >= SHARED_PLAN ? sharedCost : 0
 
-    const codes = dispatches.map((d) => code.number(d))
+    const codes = dispatches.map((d) => ('native' in d ? NATIVE_CODE : code.number(d)))
     const words = dispatches.reduce(
       (sum, d) => sum + d.args.reduce((n, arg) => n + wordsOf(arg), 0),
       ENTRY_WORDS * this.count,
@@ -112,9 +129,10 @@ export class Program {
     for (const [i, dispatch] of dispatches.entries()) {
       const entry = this.address / 4 + i * ENTRY_WORDS
       heap.i32[entry + ENTRY.code] = codes[i]
+      const isNative = 'native' in dispatch
       heap.u32[entry + ENTRY.args] = block
-      heap.i32[entry + ENTRY.units] = dispatch.units
-      heap.i32[entry + ENTRY.grain] = shareAlways ? 1 : dispatch.grain
+      heap.i32[entry + ENTRY.units] = isNative ? 1 : dispatch.units
+      heap.i32[entry + ENTRY.grain] = isNative || shareAlways ? 1 : dispatch.grain
       heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && isShared(dispatch) ? 1 : 0
       for (const arg of dispatch.args) {
         this.#addWord(block, arg, plan, bufferRequest, offsets, scratchOf[i])
@@ -190,6 +208,7 @@ export class Program {
       const entry = this.address / 4 + i * ENTRY_WORDS
       const kernel = this.kernelEntries.findLastIndex((first) => first <= i)
       const [code, units, grain] = [ENTRY.code, ENTRY.units, ENTRY.grain].map((word) => i32[entry + word])
+      if (code === NATIVE_CODE) return `  kernel ${kernel}: sgemm of the system BLAS`
       return `  kernel ${kernel}: module ${code}, ${units} units by ${grain}: ${this.#code.key(code)}`
     })
     return `program of ${this.count} dispatches, ${this.arenaBytes} bytes of arena\n${lines.join('\n')}`

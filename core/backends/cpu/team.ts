@@ -3,7 +3,7 @@
  * for those that joined. A worker that comes late does not join, so nobody waits for a thread that never started.
  */
 import type { AddressBits } from './assembler.ts'
-import { CONTROL, codeWord, ENTRY, ENTRY_WORDS } from './control.ts'
+import { CONTROL, codeWord, ENTRY, ENTRY_WORDS, NATIVE_CODE } from './control.ts'
 import { growMemory } from './memory.ts'
 
 type RunFunction = (args: number, start: number, end: number, local: number) => void
@@ -31,6 +31,8 @@ export class TeamThread {
   readonly #index: number
   readonly #canWait: boolean
   readonly #functions: RunFunction[] = []
+  /** Runs a call of a system library, given the number of the first word of its arguments; only a thread that leads programs needs one. */
+  native: ((words: Int32Array, args: number) => void) | null = null
   #words: Int32Array
   #epoch = 0
 
@@ -85,6 +87,9 @@ export class TeamThread {
       if (canShare && words[entry + ENTRY.parallel] === 1) {
         this.#share(entry)
         sinceLook = 64
+      } else if (words[entry + ENTRY.code] === NATIVE_CODE) {
+        this.#runNative(words[entry + ENTRY.args] >>> 0)
+        sinceLook = 64
       } else if (units > 0)
         this.#function(words[entry + ENTRY.code])(argsOf(words, entry), 0, units, this.#local())
       if (isTimed && ++sinceLook >= 16) {
@@ -93,6 +98,15 @@ export class TeamThread {
       }
     }
     return count
+  }
+
+  #runNative(args: number): void {
+    Atomics.store(this.#words, CONTROL.yielded, 1)
+    try {
+      this.native!(this.#words, args)
+    } finally {
+      Atomics.store(this.#words, CONTROL.yielded, 0)
+    }
   }
 
   #share(entry: number): void {
@@ -179,8 +193,10 @@ export class TeamThread {
       if (Atomics.load(words, CONTROL.stop) !== 0) return
       pause()
       if (turns % 64 !== 0) continue
-      const limit = Atomics.load(words, CONTROL.active) !== 0 ? SPIN_ACTIVE : SPIN_IDLE
-      if (performance.now() - idleSince < limit) continue
+      if (Atomics.load(words, CONTROL.yielded) === 0) {
+        const limit = Atomics.load(words, CONTROL.active) !== 0 ? SPIN_ACTIVE : SPIN_IDLE
+        if (performance.now() - idleSince < limit) continue
+      }
       this.#sleep(done, onLead ? lastLead : null)
       idleSince = performance.now()
     }

@@ -4,7 +4,14 @@
  */
 import type { DType } from '../../../dtype.ts'
 import { I32, ModuleBuilder } from '../assembler.ts'
-import { type ArgWord, type CpuFeatures, type Dispatch, type LowerContext, scratch } from '../dispatch.ts'
+import {
+  type ArgWord,
+  type CpuFeatures,
+  type Dispatch,
+  type LowerContext,
+  scratch,
+  shifted,
+} from '../dispatch.ts'
 import { argumentBlock, bytesOf, ceilDiv, operandAddress } from './arguments.ts'
 import { batchFields, batchLayout, batchOffset } from './batches.ts'
 import { emitPackPanel, PANEL_A, type PanelWidth, panelWidth } from './matmul-pack.ts'
@@ -124,9 +131,6 @@ function emitTiles(features: CpuFeatures): Uint8Array<ArrayBuffer> {
   )
   return module.bytes()
 }
-
-const shifted = (word: ArgWord, bytes: number): ArgWord =>
-  word.kind === 'buffer' || word.kind === 'scratch' ? { ...word, byteOffset: word.byteOffset + bytes } : word
 
 interface PackRange {
   readonly operand: 'a' | 'b'
