@@ -1,6 +1,6 @@
 /** What is to be computed, and the key under which its plan is kept. */
 import type { Node, Value } from '../graph.ts'
-import type { AttrValue, Op } from '../op.ts'
+import type { AttrValue } from '../op.ts'
 import type { State } from '../state.ts'
 
 /** A buffer that a plan is given at every run. */
@@ -51,10 +51,10 @@ function collect(targets: readonly Value[], effects: readonly Node[]): Node[] {
 
 // Words of keys
 
-const numbers = new Map<Op | string, number>()
+const numbers = new Map<string, number>()
 
-/** A small number for an op or a string; there are only as many as the program has names. */
-function numberOf(name: Op | string): number {
+/** A small number for a name: of an op, a dtype, an attribute. There are only as many as the program has. */
+function numberOf(name: string): number {
   let n = numbers.get(name)
   if (n === undefined) numbers.set(name, (n = numbers.size))
   return n
@@ -108,7 +108,7 @@ class KeyWriter {
   }
 
   node(node: Node): void {
-    this.push(numberOf(node.op))
+    this.push(numberOf(node.op.name))
     this.push(node.inputs.length)
     for (const name in node.attrs) {
       this.push(numberOf(name))
