@@ -84,6 +84,10 @@ export interface CallOp extends OpBase {
   readonly strided?: readonly number[]
   /** Inputs that may be strided, but need stride 1 in their last dimension. */
   readonly unitStride?: readonly number[]
+  /** How the kernel sees input `i`, where that is not as it is; null where strides cannot express it. */
+  readonly seenInput?: (view: View, i: number, attrs: Attrs) => View | null
+  /** The sizes of the result as the kernel sees them, where they are others. */
+  readonly seenShape?: (shape: readonly number[], attrs: Attrs) => readonly number[]
   readonly scalarTypes: (attrs: Attrs) => readonly ('f32' | 'i32')[]
 }
 

@@ -2,9 +2,17 @@
 import type { CallOp } from '../op.ts'
 import { broadcastShapes, formatShape, type Shape } from '../shape.ts'
 import { record, Tensor } from '../tensor.ts'
+import { permuteView, reshapeView } from '../view.ts'
 import { cast } from './cast.ts'
 import { method } from './define.ts'
 import { expand, isPermuted, reshape, sumTo, transpose } from './views.ts'
+
+const rowsOf = (shape: Shape): number => shape.slice(0, -1).reduce((p, s) => p * s, 1)
+
+/** [..., K] as [rows, K]. */
+const asRows = (x: Tensor): Tensor => reshape(x, [rowsOf(x.shape), x.shape.at(-1)!])
+
+const flip = (x: Tensor): Tensor => transpose(x, -1, -2)
 
 const matmulOp: CallOp = {
   kind: 'call',
@@ -12,8 +20,7 @@ const matmulOp: CallOp = {
   call: 'matmul',
   strided: [0, 1],
   scalarTypes: () => [],
-  // where an operand is a transposed view (a Linear's weight), its gradient is computed transposed as well, so that it lies
-  // in memory like the weight and is written straight into the weight's gradient
+  // a product by parts that was transposed on the way computes the gradient transposed as well, to lie as the operand does
   grad: ({ dy, inputs: [a, b, bias], needs }) => [
     needs[0] ? (isPermuted(a) ? flip(product(b, flip(dy))) : product(dy, flip(b))) : null,
     needs[1] ? (isPermuted(b) ? flip(product(flip(dy), a)) : product(flip(a), dy)) : null,
@@ -21,20 +28,48 @@ const matmulOp: CallOp = {
   ],
 }
 
-const flip = (x: Tensor): Tensor => transpose(x, -1, -2)
-
 /** [B..., M, K] x [B..., K, N] with equal batch sizes (at most 3 dimensions after merging). */
-function product(a: Tensor, b: Tensor, bias?: Tensor): Tensor {
+function product(a: Tensor, b: Tensor): Tensor {
   const shape = [...a.shape.slice(0, -1), b.shape.at(-1)!]
-  const inputs = bias ? [a, b, bias] : [a, b]
-  const node = record(
-    matmulOp,
-    inputs.map((t) => t.value),
-    { bias: bias !== undefined },
-    [],
-    [{ shape, dtype: 'float32' }],
-  )
-  return new Tensor(node.outputs[0])
+  const outputs = [{ shape, dtype: 'float32' as const }]
+  return new Tensor(record(matmulOp, [a.value, b.value], { bias: false }, [], outputs).outputs[0])
+}
+
+/** One matrix for all rows: a single tall product, whatever the dimensions of x. */
+const rowsOp: CallOp = {
+  kind: 'call',
+  name: 'matmul.rows',
+  call: 'matmul',
+  strided: [0, 1],
+  seenInput: (view, i, attrs) => {
+    if (i === 0) return reshapeView(view, [rowsOf(view.shape), view.shape.at(-1)!])
+    return i === 1 && attrs.transposed ? permuteView(view, [1, 0]) : view
+  },
+  seenShape: (shape) => [rowsOf(shape), shape.at(-1)!],
+  scalarTypes: () => [],
+  grad: ({ dy, inputs: [x, weight, bias], attrs, needs }) => {
+    const rows = needs[1] || needs[2] ? asRows(dy) : dy
+    return [
+      needs[0] ? times(dy, weight, !attrs.transposed) : null,
+      // in the order in which the weight lies, so that it is written straight into the weight's gradient
+      needs[1]
+        ? attrs.transposed
+          ? product(flip(rows), asRows(x))
+          : isPermuted(weight)
+            ? flip(product(flip(rows), asRows(x)))
+            : product(flip(asRows(x)), rows)
+        : null,
+      ...(bias ? [needs[2] ? sumTo(rows, bias.shape) : null] : []),
+    ]
+  },
+}
+
+/** x [..., K] times a matrix [K, N], or [N, K] where it is `transposed`, plus a bias [N]: [..., N]. */
+function times(x: Tensor, weight: Tensor, transposed: boolean, bias?: Tensor | null): Tensor {
+  const shape = [...x.shape.slice(0, -1), weight.shape[transposed ? 0 : 1]]
+  const inputs = bias ? [x.value, weight.value, bias.value] : [x.value, weight.value]
+  const outputs = [{ shape, dtype: 'float32' as const }]
+  return new Tensor(record(rowsOp, inputs, { bias: Boolean(bias), transposed }, [], outputs).outputs[0])
 }
 
 function checkInner(a: Shape, b: Shape): void {
@@ -64,16 +99,11 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return reshape(out, shape)
 }
 
-/** [..., K] as [rows, K]. */
-const asRows = (x: Tensor): Tensor =>
-  reshape(x, [x.shape.slice(0, -1).reduce((p, s) => p * s, 1), x.shape.at(-1)!])
-
 const widened = (x: Tensor): Tensor => (x.dtype === 'float32' ? x : cast(x, 'float32'))
 
 function batched(a: Tensor, right: Tensor): Tensor {
   const b = right.dtype === 'float16' || right.dtype === 'bfloat16' ? right : widened(right)
-  // rows of all batches meet one matrix: a single tall product
-  if (b.ndim === 2) return reshape(product(asRows(a), b), [...a.shape.slice(0, -1), b.shape[1]])
+  if (b.ndim === 2) return times(a, b, false)
   const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2))
   const x = expand(a, [...batch, ...a.shape.slice(-2)])
   const y = expand(b, [...batch, ...b.shape.slice(-2)])
@@ -92,13 +122,12 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
     throw new RangeError(
       `[linear] input ${formatShape(x.shape)} does not fit weight ${formatShape(weight.shape)}: ${x.shape.at(-1)} != ${weight.shape[1]} (last dim of input, dim 1 of weight)`,
     )
-  return affine(x, transpose(weight, 0, 1), bias)
+  return times(widened(x), weight, true, bias)
 }
 
 /** x W + b with W [in, out]: GPT-2's Conv1D. Gives [..., out]. */
 export function affine(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
-  const rows = asRows(widened(x))
-  return reshape(product(rows, weight, bias ?? undefined), [...x.shape.slice(0, -1), weight.shape[1]])
+  return times(widened(x), weight, false, bias)
 }
 
 declare module '../tensor.ts' {

@@ -39,12 +39,12 @@ export function throughViews(
   return { base, view }
 }
 
-/** Whether a call takes input `i` as this view. */
-export function fitsCall(op: CallOp, i: number, view: View | null): view is View {
-  if (!view) return false
-  if (op.strided?.includes(i)) return true
-  if (op.unitStride?.includes(i)) return view.shape.at(-1) === 1 || view.strides.at(-1) === 1
-  return isContiguous(view)
+/** How the kernel of a call sees input `i` that lies like this; null where it cannot take it so. */
+export function callView(node: Node, op: CallOp, i: number, view: View | null): View | null {
+  const seen = view && op.seenInput ? op.seenInput(view, i, node.attrs) : view
+  if (!seen || op.strided?.includes(i)) return seen
+  if (op.unitStride?.includes(i)) return seen.shape.at(-1) === 1 || seen.strides.at(-1) === 1 ? seen : null
+  return isContiguous(seen) ? seen : null
 }
 
 const knownOperations = new WeakMap<MapOp, number>()
@@ -166,7 +166,7 @@ export class Analysis {
     for (let i = 0; i < node.inputs.length; i++) {
       const v = node.inputs[i]
       const { base, view } = throughViews(v, (x) => this.isStored(x))
-      this.#store(fitsCall(op, i, view) ? base : v)
+      this.#store(callView(node, op, i, view) ? base : v)
       this.#give(v, mine)
     }
   }

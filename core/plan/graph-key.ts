@@ -46,7 +46,28 @@ function collect(targets: readonly Value[], effects: readonly Node[]): Node[] {
       const v = node.inputs[i]
       if (!v.storage) visit(v.node)
     }
-  return nodes.sort((a, b) => a.id - b.id)
+  return byAge(nodes)
+}
+
+/** In order of creation. Nodes of one step have ids close to each other: they are put in place rather than compared. */
+function byAge(nodes: Node[]): Node[] {
+  if (nodes.length === 0) return nodes
+  let first = nodes[0].id
+  let last = first
+  for (let i = 1; i < nodes.length; i++) {
+    const { id } = nodes[i]
+    if (id < first) first = id
+    if (id > last) last = id
+  }
+  if (last - first > 4 * nodes.length) return nodes.sort((a, b) => a.id - b.id)
+  const places = new Array<Node | undefined>(last - first + 1)
+  for (let i = 0; i < nodes.length; i++) places[nodes[i].id - first] = nodes[i]
+  let count = 0
+  for (let i = 0; i < places.length; i++) {
+    const node = places[i]
+    if (node) nodes[count++] = node
+  }
+  return nodes
 }
 
 // Words of keys

@@ -12,7 +12,7 @@ import {
 } from '../op.ts'
 import { contiguousStrides, numel } from '../shape.ts'
 import { contiguousView, isContiguous, sliceView, type View } from '../view.ts'
-import { Analysis, fitsCall, isPending, throughViews } from './analyze.ts'
+import { Analysis, callView, isPending, throughViews } from './analyze.ts'
 import type { PendingGraph } from './graph-key.ts'
 import {
   type CallOperand,
@@ -217,10 +217,10 @@ class Lowering implements LoopContext {
   }
 
   private emitCall(node: Node, op: CallOp): void {
-    const inputs = node.inputs.map((v, i) => this.callInput(op, v, i))
+    const inputs = node.inputs.map((_, i) => this.callInput(node, op, i))
     const outputs = node.outputs.map((v): CallOperand => {
-      const { buffer, dtype } = this.allocate(v)
-      return { buffer, dtype, shape: v.shape, strides: contiguousStrides(v.shape), offset: 0 }
+      const shape = op.seenShape ? op.seenShape(v.shape, node.attrs) : v.shape
+      return { ...this.allocate(v), shape, strides: contiguousStrides(shape), offset: 0 }
     })
     if (node.outputs.every((v) => numel(v.shape) === 0)) return
     const slot = this.slotOf(node)
@@ -236,18 +236,14 @@ class Lowering implements LoopContext {
     })
   }
 
-  private callInput(op: CallOp, value: Value, i: number): CallOperand {
+  private callInput(node: Node, op: CallOp, i: number): CallOperand {
+    const value = node.inputs[i]
     const { base, view } = throughViews(value, (v) => this.place(v) !== null)
     const place = this.place(base)
     if (!place) throw new NeedsStorage(base)
-    if (!fitsCall(op, i, view)) throw new NeedsStorage(value)
-    return {
-      buffer: place.buffer,
-      dtype: place.dtype,
-      shape: value.shape,
-      strides: view.strides,
-      offset: view.offset,
-    }
+    const seen = callView(node, op, i, view)
+    if (!seen) throw new NeedsStorage(value)
+    return { ...place, ...seen }
   }
 
   private emitAssign(node: Node): void {
