@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { build } from 'vite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -108,6 +109,27 @@ test('the cpu computes with threads and lets the program end', async () => {
     for (let i = 0; i < 20; i++) console.log(await x.matmul(x).sum().item())`
   const lines = (await run(process.execPath, ['--input-type=module', '-e', code], project)).trim().split('\n')
   expect(new Set(lines)).toEqual(new Set([String(256 ** 3)]))
+})
+
+test('a bundler makes a page of it: worker and tokenizer beside it, nothing of Node in it', async () => {
+  const code = `
+    import { setDefaultDevice } from 'tunesmith'
+    import { AutoModel, AutoTokenizer } from 'tunesmith/transformers'
+    globalThis.all = { setDefaultDevice, AutoModel, AutoTokenizer }`
+  await writeFile(join(project, 'page.js'), code)
+  const outDir = join(project, 'page')
+  const input = join(project, 'page.js')
+  await build({
+    root: project,
+    configFile: false,
+    logLevel: 'error',
+    build: { outDir, rolldownOptions: { input } },
+  })
+  const assets = await readdir(join(outDir, 'assets'))
+  expect(assets).toContainEqual(expect.stringMatching(/^worker-.*\.js$/))
+  expect(assets).toContainEqual(expect.stringMatching(/^tokenizers-.*\.wasm$/))
+  for (const name of assets.filter((asset) => asset.endsWith('.js')))
+    expect(await readFile(join(outDir, 'assets', name), 'utf8')).not.toMatch(/from\s*["']node:/)
 })
 
 test('a strict TypeScript project finds the types of every subpath', async () => {

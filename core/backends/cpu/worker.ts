@@ -27,7 +27,8 @@ const isNode =
   typeof (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node === 'string'
 
 if (isNode) {
-  const { parentPort } = await import('node:worker_threads')
+  // without waiting: bundlers make scripts of workers that know no await outside of functions
+  const { parentPort } = process.getBuiltinModule('node:worker_threads')
   // after its last message the port must not keep the worker from ending
   parentPort?.once('message', (message: WorkerStart) => start(message, (m) => parentPort.postMessage(m)))
 } else {
