@@ -1,180 +1,158 @@
-import { downloadFile, listFiles, modelInfo } from '@huggingface/hub'
-import { HubError, messageOf, quote } from './errors.ts'
-import { isCommit } from './repo-id.ts'
-import { isInnerPath } from './safetensors/checkpoint.ts'
+import { type Connection, connect, networkError } from './connection.ts'
+import { HubError, messageOf, oneLine } from './errors.ts'
+import type { ConnectionOptions, HubSettings } from './options.ts'
+import { checkRemoteFile, type RemoteFile } from './remote-file.ts'
+import { apiPath, isCommit, type Repo, repoPath, urlPath } from './repo-id.ts'
 
-/** A file of a repository at a commit. */
-export interface RemoteFile {
-  path: string
-  /** Bytes. */
-  size: number
-  /** Name of its content in the cache: the sha256 of a large file, the git blob id of any other. */
-  etag: string
-}
-
-/** What this library asks of a Hub about one model. */
+/** What this library asks of a Hub about one repository. */
 export interface HubClient {
+  readonly connection: Connection
+  /** What the Hub says about the repository at a revision, as it says it. */
+  info(revision: string): Promise<Record<string, unknown>>
   /** The commit that a branch or tag stands for. */
   resolveCommit(revision: string): Promise<string>
-  listFiles(commit: string): Promise<RemoteFile[]>
-  /** The content of a file, as it arrives. Ends early only with an error. */
-  open(commit: string, file: RemoteFile): AsyncIterable<Uint8Array>
+  listFiles(revision: string): Promise<RemoteFile[]>
+  exists(revision: string, path: string): Promise<boolean>
+  /**
+   * The content of a file from byte `offset` on, as it arrives. A server may begin at 0 all the same: `offset` of what comes
+   * says where. Ends early only with an error.
+   */
+  open(commit: string, file: RemoteFile, offset: number): Promise<RemoteContent>
 }
 
-export interface HubClientOptions {
-  /** `https://huggingface.co`, or a mirror. */
-  endpoint: string
-  token: string | undefined
-  signal: AbortSignal | undefined
+export interface RemoteContent {
+  offset: number
+  chunks: AsyncIterable<Uint8Array>
 }
 
-/**
- * A client of one model's repository, over `@huggingface/hub`. What that library leaves to its callers is done here:
- * errors are one line that says what to do, a request can be aborted, and the token goes to the endpoint alone.
- */
-export function hubClient(name: string, options: HubClientOptions): HubClient {
-  const { token, signal } = options
-  const endpoint = options.endpoint.replace(/\/+$/, '')
-  const host = hostOf(endpoint)
-  if (token !== undefined && !/^hf_[\x21-\x7e]+$/.test(token))
-    throw new HubError(
-      '[hub] the access token must begin with hf_; copy it again from the Hub, or unset HF_TOKEN',
-    )
-  const common = {
-    hubUrl: endpoint,
-    fetch: guardedFetch(name, endpoint, options),
-    ...(token === undefined ? {} : { accessToken: token }),
-  }
+/** A client over `@huggingface/hub` and plain HTTP. */
+export function hubClient(repo: Repo, settings: HubSettings, options: ConnectionOptions): HubClient {
+  const { signal } = options
+  const connection = connect(repo, settings, options)
+  const { endpoint, host } = connection
   const ask = async <T>(what: string, request: () => Promise<T>): Promise<T> => {
     try {
       return await request()
     } catch (error) {
       signal?.throwIfAborted()
       if (error instanceof HubError) throw error
-      const reason = messageOf(error)
-      if (reason.startsWith('[hub]')) throw new HubError(reason) // a download stream keeps only the text
       throw new HubError(
-        `[hub] ${what} from ${host} failed: ${oneLine(reason)}; try again, or check HF_ENDPOINT`,
+        `[hub] ${what} from ${host} failed: ${oneLine(messageOf(error))}; try again, or check HF_ENDPOINT`,
+        { code: 'BadAnswer', cause: error },
       )
     }
   }
+  const info = (revision: string) =>
+    ask(`information about ${repo.id}`, async () => {
+      const url = `${endpoint}/${apiPath(repo)}/revision/${encodeURIComponent(revision)}`
+      const answer: unknown = await (await connection.fetch(url)).json()
+      if (typeof answer !== 'object' || answer === null) throw new Error('the answer is no object')
+      return answer as Record<string, unknown>
+    })
   return {
-    resolveCommit: (revision) =>
-      ask(`information about ${name}`, async () => {
-        const { sha } = await modelInfo({ ...common, name, revision, additionalFields: ['sha'] })
-        if (typeof sha !== 'string' || !isCommit(sha)) throw new Error('the answer names no commit')
-        return sha
-      }),
-    listFiles: (commit) =>
-      ask(`the list of files of ${name}`, async () => {
+    connection,
+    info,
+    async resolveCommit(revision) {
+      const { sha } = await info(revision)
+      if (typeof sha === 'string' && isCommit(sha)) return sha
+      throw new HubError(`[hub] ${host} names no commit for ${repo.id}; check HF_ENDPOINT`, {
+        code: 'BadAnswer',
+      })
+    },
+    listFiles: (revision) =>
+      ask(`the list of files of ${repo.id}`, async () => {
+        const { listFiles } = await import('@huggingface/hub')
         const files: RemoteFile[] = []
         const entries = listFiles({
-          ...common,
-          repo: { type: 'model', name },
+          repo: { type: repo.type, name: repo.id },
           recursive: true,
-          revision: commit,
+          revision: encodeURIComponent(revision),
+          hubUrl: endpoint,
+          fetch: connection.fetch,
         })
         for await (const { type, path, size, oid, lfs } of entries)
           if (type === 'file')
-            files.push(checkFile({ path, size: lfs?.size ?? size, etag: lfs?.oid ?? oid ?? '' }))
+            files.push(
+              checkRemoteFile({
+                path,
+                size: lfs?.size ?? size,
+                etag: lfs?.oid ?? oid ?? '',
+                blobId: oid ?? '',
+                lfs: lfs !== undefined,
+              }),
+            )
         return files
       }),
-    async *open(commit, file) {
-      const { path, size, etag } = file
-      const url = `${endpoint}/${name}/resolve/${commit}/${path.split('/').map(encodeURIComponent).join('/')}`
-      const stream = await ask(path, async () => {
-        // Plain HTTP rather than Xet's chunks: it can be continued by range after a cut.
-        const downloadInfo = { size, etag, url }
-        const repo = { type: 'model', name } as const
-        const blob = await downloadFile({ ...common, repo, path, revision: commit, xet: false, downloadInfo })
-        return blob?.stream().getReader()
-      })
-      if (!stream) throw new HubError(`[hub] ${name} has no file ${quote(path)}`)
-      try {
-        for (;;) {
-          const { done, value } = await ask(path, () => stream.read())
-          if (done) return
-          yield value
+    exists: (revision, path) =>
+      ask(path, async () => {
+        try {
+          await connection.fetch(fileUrl(endpoint, repo, revision, path), { method: 'HEAD' })
+          return true
+        } catch (error) {
+          if (error instanceof HubError && /NotFound$/.test(error.code ?? '')) return false
+          throw error
         }
-      } finally {
-        await stream.cancel().catch(() => {})
+      }),
+    async open(commit, { path, size }, offset) {
+      // Plain HTTP rather than Xet's chunks: it can be continued by range after a cut. Compression would shift the ranges.
+      const headers: Record<string, string> = { 'Accept-Encoding': 'identity' }
+      if (offset > 0) headers.Range = `bytes=${offset}-`
+      const response = await ask(path, () =>
+        connection.fetch(fileUrl(endpoint, repo, commit, path), { headers }),
+      )
+      const begin = response.status === 206 ? rangeBegin(response, size) : 0
+      if (begin !== 0 && begin !== offset) {
+        await response.body?.cancel().catch(() => {})
+        throw new HubError(`[hub] ${host} sent another part of ${path} than asked for; try again`, {
+          code: 'BadAnswer',
+        })
       }
+      return { offset: begin, chunks: chunksOf(response, host, settings.readTimeout, signal) }
     },
   }
 }
 
-function hostOf(endpoint: string): string {
-  try {
-    return new URL(endpoint).host
-  } catch {
-    throw new HubError(`[hub] the endpoint ${quote(endpoint)} is not a URL; check HF_ENDPOINT`)
-  }
+/** Where a file is for everyone who may read it. */
+export function fileUrl(endpoint: string, repo: Repo, revision: string, path: string): string {
+  return `${endpoint}/${repoPath(repo)}/resolve/${encodeURIComponent(revision)}/${urlPath(path)}`
 }
 
-/** A Hub's answers are not trusted: paths and etags become file names. */
-function checkFile(file: RemoteFile): RemoteFile {
-  const { path, size, etag } = file
-  if (!isInnerPath(path)) throw new HubError(`[hub] refuses the file name ${quote(path)} from the server`)
-  if (!/^[0-9a-f]{40,64}$/.test(etag) || !Number.isSafeInteger(size) || size < 0)
-    throw new Error(`${quote(path)} has no valid hash or size`)
-  return file
+/** The first byte of a partial answer about a file of `size` bytes; NaN if it is about another file. */
+function rangeBegin(response: Response, size: number): number {
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '')
+  return range && (range[2] === '*' || Number(range[2]) === size) ? Number(range[1]) : Number.NaN
 }
 
-function guardedFetch(name: string, endpoint: string, { token, signal }: HubClientOptions): typeof fetch {
-  const { host, origin } = new URL(endpoint)
-  return async (input, init) => {
-    const url = new URL(input instanceof Request ? input.url : input)
-    const headers = new Headers(init?.headers)
-    // fetch drops the header by itself where a redirect leaves the origin, but not where a link of the server's does.
-    if (url.origin !== origin && headers.get('authorization') === `Bearer ${token}`)
-      headers.delete('authorization')
-    let response: Response
-    try {
-      response = await fetch(url, { ...init, headers, signal })
-    } catch (error) {
-      signal?.throwIfAborted()
-      throw new HubError(
-        `[hub] cannot reach ${host} (${networkReason(error)}); check the network, set HF_ENDPOINT to a mirror, or give a local folder`,
-        { cause: error },
-      )
-    }
-    if (response.ok) return response
-    await response.body?.cancel()
-    throw refusal(response, name, endpoint, host, token !== undefined)
-  }
-}
-
-function networkReason(error: unknown): string {
-  const cause = (error as { cause?: { code?: unknown } }).cause
-  return typeof cause?.code === 'string' ? cause.code : oneLine(messageOf(cause ?? error))
-}
-
-function refusal(
+/** @throws HubError `Interrupted` where the connection is cut, or nothing comes for `timeout` milliseconds. */
+async function* chunksOf(
   response: Response,
-  name: string,
-  endpoint: string,
   host: string,
-  hasToken: boolean,
-): HubError {
-  const { status } = response
-  const code = response.headers.get('x-error-code')
-  const token = hasToken ? 'the token given may not read it' : 'for a private model set HF_TOKEN'
-  const fail = (text: string) => new HubError(`[hub] ${text}`, { status })
-  if (status === 403 || code === 'GatedRepo')
-    return fail(
-      `access to ${name} is refused (${status}): accept its terms at ${endpoint}/${name} and set HF_TOKEN`,
-    )
-  if (code === 'RevisionNotFound')
-    return fail(`${name} has no such revision on ${host}; give a branch, tag or commit`)
-  if (code === 'EntryNotFound') return fail(`${name} has no such file on ${host}`)
-  if (status === 401 || status === 404)
-    return fail(
-      `${quote(name)} is neither a folder here nor a model on ${host} (${status}); check the id, ${token}`,
-    )
-  if (status === 429) return fail(`${host} asks to slow down (429); wait a few minutes, or set HF_TOKEN`)
-  return fail(`${host} answered ${status} for ${name}; try again later`)
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').slice(0, 200)
+  timeout: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader()
+  if (!reader) return
+  try {
+    for (;;) {
+      let timer: ReturnType<typeof setTimeout> | undefined
+      const stalled = new Promise<never>((_, reject) => {
+        const text = `[hub] nothing came from ${host} for ${timeout / 1000} s`
+        timer = setTimeout(() => reject(new HubError(text, { code: 'Interrupted' })), timeout)
+      })
+      try {
+        const { done, value } = await Promise.race([reader.read(), stalled])
+        if (done) return
+        yield value
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (error instanceof HubError) throw error
+        const { message } = networkError(host, error)
+        throw new HubError(message, { code: 'Interrupted', cause: error })
+      } finally {
+        clearTimeout(timer)
+      }
+    }
+  } finally {
+    await reader.cancel().catch(() => {})
+  }
 }

@@ -1,8 +1,10 @@
 /**
- * `tunesmith/hub`: the safetensors format, models in folders and in the Hugging Face cache, downloads.
+ * `tunesmith/hub`: models and data on the Hugging Face Hub, in its cache and in folders; the safetensors format.
  * @module
  */
-export { HubError, InputError, SafetensorsError } from './errors.ts'
+export { type CreateRepoOptions, createRepo } from './create-repo.ts'
+export { download, snapshotDownload } from './download.ts'
+export { HubError, type HubErrorCode, InputError, SafetensorsError } from './errors.ts'
 export { openUrl, type UrlOptions } from './files/http-file.ts'
 export {
   blobAccess,
@@ -14,15 +16,20 @@ export {
 export { GgufError } from './gguf/errors.ts'
 export type { GgufTensorInfo, GgufValue } from './gguf/header.ts'
 export { type GgufFile, openGguf } from './gguf/reader.ts'
+export {
+  formatModelCard,
+  loadModelCard,
+  type ModelCard,
+  type ModelCardData,
+  parseModelCard,
+} from './model-card.ts'
 export { TOKENIZER_FILES } from './model-files.ts'
 export { localFolder, type ModelFolder, openModelFolder } from './model-folder.ts'
+export type { ConnectionOptions, DownloadProgress, HubOptions, RepoType, SnapshotOptions } from './options.ts'
 export { TorchFileError } from './pickle/errors.ts'
 export { openTorchFile } from './pickle/torch-file.ts'
-export {
-  type DownloadProgress,
-  download,
-  type HubOptions,
-  type ResolveOptions,
-  resolveModel,
-} from './resolve-model.ts'
+export type { RemoteFile } from './remote-file.ts'
+export { fileExists, listFiles, type ModelInfo, modelInfo, resolveUrl } from './repo-info.ts'
+export { resolveModel } from './resolve-model.ts'
 export * from './safetensors/index.ts'
+export { type CommitInfo, type UploadFile, type UploadOptions, upload } from './upload.ts'

@@ -1,8 +1,10 @@
-import { HubError } from './errors.ts'
+import { isNode, openRepo } from './environment.ts'
 import type { RandomAccess } from './files/random-access.ts'
+import type { SnapshotOptions } from './options.ts'
 import { looksLikePath } from './repo-id.ts'
-import type { ResolveOptions } from './resolve-model.ts'
+import { resolveModel } from './resolve-model.ts'
 import type { TensorReader } from './safetensors/reader.ts'
+import { fetchSnapshot } from './snapshot.ts'
 import { webFolder } from './web-folder.ts'
 
 /** The files of one model, wherever they are: a folder of this machine, a web server's, a browser's cache. */
@@ -19,29 +21,25 @@ export interface ModelFolder {
   weights?(): Promise<TensorReader>
 }
 
-const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined
-
 /**
- * The files of a model. In Node: a folder, or an id of the Hub (see `resolveModel`). In a page: a URL, which may be
- * relative to it (`./models/encoder`, `/models/encoder`). Absolute URLs of folders work in both.
+ * The files of a model: of an id of the Hub, downloaded into the cache where they are not there (in Node the Hugging Face
+ * cache, in a page the browser's own file system); of a folder (Node); of a URL, in a page also a relative one
+ * (`./models/encoder`, `/models/encoder`).
  *
  * @throws HubError, one line with the fix, where there is no such model
  */
 export async function openModelFolder(
   source: string | ModelFolder,
-  options: ResolveOptions = {},
+  options: SnapshotOptions = {},
 ): Promise<ModelFolder> {
   if (typeof source !== 'string') return source
   if (/^https?:\/\//.test(source)) return webFolder(source, options)
-  if (isNode) {
-    const { resolveInNode } = await import('./node-resolve.ts')
-    return localFolder(await resolveInNode(source, options))
-  }
+  if (isNode) return localFolder(await resolveModel(source, options))
   const { location } = globalThis as { location?: { href: string } }
   if (looksLikePath(source) && location) return webFolder(new URL(source, location.href).href, options)
-  throw new HubError(
-    '[hub] models of the Hub need Node so far; in a page put the model on your server and give its URL, such as ./models/encoder',
-  )
+  const { repo, settings, cache } = await openRepo(source, options)
+  const { commit } = await fetchSnapshot(repo, settings, cache, options)
+  return cache.folder(commit)
 }
 
 /** A folder of the file system (Node). */

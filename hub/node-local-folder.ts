@@ -1,9 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError, messageOf } from './errors.ts'
 import { openFile } from './files/node-file.ts'
 import type { ModelFolder } from './model-folder.ts'
-import { fileSize } from './node-cache.ts'
 
 const isMissing = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException
@@ -29,4 +28,10 @@ export function localFolder(folder: string): ModelFolder {
     },
     list: (path) => readdir(join(folder, path)).catch(() => []),
   }
+}
+
+/** Size of a file, links followed; `undefined` if there is none. */
+export async function fileSize(path: string): Promise<number | undefined> {
+  const info = await stat(path).catch(() => undefined)
+  return info?.isFile() ? info.size : undefined
 }

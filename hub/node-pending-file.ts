@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { InputError, messageOf } from './errors.ts'
 
@@ -23,15 +23,8 @@ export interface PendingFile {
  * @throws InputError, here and from the methods, where the system refuses: no permission, no space, a folder in place.
  */
 export async function createPendingFile(path: string): Promise<PendingFile> {
-  const guard = async <T>(action: () => Promise<T>): Promise<T> => {
-    try {
-      return await action()
-    } catch (error) {
-      throw new InputError(`[hub] cannot write ${path}: ${reasonOf(error)}`, { cause: error })
-    }
-  }
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
-  const handle = await guard(async () => {
+  const handle = await guardWrite(path, async () => {
     await mkdir(dirname(path), { recursive: true })
     return open(temporary, 'wx')
   })
@@ -42,20 +35,14 @@ export async function createPendingFile(path: string): Promise<PendingFile> {
     await handle.close()
   }
   return {
-    write: (bytes) =>
-      guard(async () => {
-        for (let done = 0; done < bytes.length; ) {
-          const length = Math.min(bytes.length - done, MAX_WRITE)
-          done += (await handle.write(bytes, done, length)).bytesWritten
-        }
-      }),
+    write: (bytes) => guardWrite(path, () => writeFully(handle, bytes)),
     finish: () =>
-      guard(async () => {
+      guardWrite(path, async () => {
         await handle.sync()
         await close()
       }),
     commit: () =>
-      guard(async () => {
+      guardWrite(path, async () => {
         await rename(temporary, path)
         await syncFolder(dirname(path))
       }),
@@ -66,10 +53,41 @@ export async function createPendingFile(path: string): Promise<PendingFile> {
   }
 }
 
+/** Writes a text file that appears only when it is complete. @throws InputError */
+export async function writeFileAtomically(path: string, text: string): Promise<void> {
+  const file = await createPendingFile(path)
+  try {
+    await file.write(new TextEncoder().encode(text))
+    await file.finish()
+    await file.commit()
+  } catch (error) {
+    await file.discard()
+    throw error
+  }
+}
+
+/** @throws InputError, one line that says why `path` cannot be written, where `action` fails. */
+export async function guardWrite<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (error) {
+    throw new InputError(`[hub] cannot write ${path}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** Writes at the end of what was written: one call of the system may write less than it was given. */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const length = Math.min(bytes.length - done, MAX_WRITE)
+    done += (await handle.write(bytes, done, length)).bytesWritten
+  }
+}
+
 function reasonOf(error: unknown): string {
   switch ((error as NodeJS.ErrnoException).code) {
     case 'ENOSPC':
-      return 'the disk is full'
+    case 'EDQUOT':
+      return 'the disk is full; make room, or choose another disk'
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
@@ -85,7 +103,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** Makes a rename durable. Windows has no such call and needs none. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => undefined)
   await handle?.sync().catch(() => {})
   await handle?.close()

@@ -1,7 +1,7 @@
 import { HubError, messageOf } from './errors.ts'
 import { blobAccess } from './files/random-access.ts'
 import type { ModelFolder } from './model-folder.ts'
-import type { HubOptions } from './resolve-model.ts'
+import type { HubOptions } from './options.ts'
 
 /**
  * The files of a folder on a web server, fetched whole when they are asked for: a model needs all of its weights. What
@@ -58,6 +58,6 @@ async function readBlob(
     if (done) return new Blob(parts)
     parts.push(value)
     bytes += value.length
-    onProgress({ file, fileBytes, bytes, totalBytes: fileBytes })
+    onProgress({ file, fileBytes, fileLoaded: bytes, bytes, totalBytes: fileBytes })
   }
 }

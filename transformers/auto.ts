@@ -32,7 +32,7 @@ export const AutoConfig = {
     options: Omit<FromPretrainedOptions, 'dtype'> = {},
   ): Promise<PretrainedConfig> {
     const { config: overrides, ...hub } = options
-    const folder = await openModel(source, { ...hub, files: ['config.json'] })
+    const folder = await openModel(source, { ...hub, include: ['config.json'] })
     const json = await readConfigFile(folder)
     const { configClass } = await familyFor(folder.name, json.model_type)
     return new configClass({ ...json, ...overrides })

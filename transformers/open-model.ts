@@ -1,4 +1,4 @@
-import { type ModelFolder, openModelFolder, type ResolveOptions } from '../hub/index.ts'
+import { type ModelFolder, openModelFolder, type SnapshotOptions } from '../hub/index.ts'
 
 export interface GgufOption {
   /** Name of a GGUF file in the folder or repository: config, tokenizer and weights are read from it. */
@@ -12,12 +12,12 @@ export interface GgufOption {
  */
 export async function openModel(
   source: string | ModelFolder,
-  { ggufFile, ...options }: ResolveOptions & GgufOption,
+  { ggufFile, ...options }: SnapshotOptions & GgufOption,
 ): Promise<ModelFolder> {
   const split =
     typeof source === 'string' && ggufFile === undefined ? /^(.*)[/\\]([^/\\]+\.gguf)$/.exec(source) : null
   if (split) return openModel(split[1] || '/', { ...options, ggufFile: split[2] })
   if (ggufFile === undefined) return openModelFolder(source, options)
-  const folder = await openModelFolder(source, { ...options, files: [ggufFile] })
+  const folder = await openModelFolder(source, { ...options, include: [ggufFile] })
   return (await import('./gguf/folder.ts')).ggufFolder(folder, ggufFile)
 }

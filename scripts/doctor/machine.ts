@@ -9,7 +9,7 @@ import {
   isSoftwareAdapter,
   releaseGpu,
 } from '../../core/backends/webgpu/adapter.ts'
-import { hubSettings } from '../../hub/node-cache.ts'
+import { nodeSettings } from '../../hub/node-settings.ts'
 import type { Check } from './check.ts'
 
 const OLDEST_NODE = [22, 18]
@@ -124,7 +124,7 @@ export async function checkAdapter(): Promise<AdapterCheck> {
 export async function checkCache(): Promise<Check> {
   const name = 'model cache'
   try {
-    const { cacheDir, offline, endpoint, token } = await hubSettings({})
+    const { cacheDir, offline, endpoint, token } = await nodeSettings({})
     const exists = await access(cacheDir).then(
       () => true,
       () => false,

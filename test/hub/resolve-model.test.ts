@@ -1,8 +1,8 @@
-import { chmod, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { download, openCheckpoint, resolveModel } from '../../hub/index.ts'
-import { RepoCache } from '../../hub/node-cache.ts'
+import { nodeRepoCache } from '../../hub/node-cache.ts'
 import { hasPython, runPython } from './python.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 import { failure, id, isolateEnvironment, model, needed, setup, weights } from './tiny-model.ts'
@@ -64,10 +64,7 @@ describe('downloading', () => {
     await resolveModel(id, settings)
     hub.requests.length = 0
     await resolveModel(id, settings)
-    expect(hub.requests.map(({ path }) => path.split('?')[0])).toEqual([
-      `/api/models/${id}/revision/main`,
-      `/api/models/${id}/tree/${hub.commit}`,
-    ])
+    expect(hub.requests.map(({ path }) => path)).toEqual([`/api/models/${id}/revision/main`])
     hub.requests.length = 0
     await resolveModel(id, { ...settings, revision: hub.commit })
     expect(hub.requests).toEqual([])
@@ -107,7 +104,7 @@ describe('downloading', () => {
 
   test('brings the files asked for, by pattern or by name', async () => {
     const { settings } = await setup()
-    const folder = await resolveModel(id, { ...settings, files: ['*/config.json', 'token?zer.json'] })
+    const folder = await resolveModel(id, { ...settings, include: ['*/config.json', 'token?zer.json'] })
     expect((await readdir(folder, { recursive: true })).sort()).toEqual([
       'onnx',
       'onnx/config.json',
@@ -131,13 +128,18 @@ describe('downloading', () => {
   })
 
   test('copies where there are no links', async () => {
-    const cache = new RepoCache(await temporaryFolder(), id)
-    await mkdir(join(cache.folder, 'blobs'), { recursive: true })
-    await writeFile(cache.blob('abc'), 'content')
-    await cache.place('c'.repeat(40), 'sub/file.json', 'abc', async () => {
-      throw Object.assign(new Error('operation not permitted'), { code: 'EPERM' })
-    })
-    const path = join(cache.snapshot('c'.repeat(40)), 'sub/file.json')
+    const cacheDir = await temporaryFolder()
+    const cache = nodeRepoCache({ type: 'model', id }, { cacheDir, symlinks: true }, [
+      async () => {
+        throw Object.assign(new Error('operation not permitted'), { code: 'EPERM' })
+      },
+      (blob, _, temporary) => copyFile(blob, temporary),
+    ])
+    const partial = await cache.openPartial('abc')
+    await partial.append(new TextEncoder().encode('content'))
+    await partial.complete()
+    await cache.place('c'.repeat(40), 'sub/file.json', 'abc')
+    const path = join(cacheDir, 'models--owner--tiny-model/snapshots', 'c'.repeat(40), 'sub/file.json')
     expect(await readFile(path, 'utf8')).toBe('content')
     await expect(readlink(path)).rejects.toThrow('EINVAL')
   })
@@ -171,7 +173,7 @@ describe('without the network', () => {
     const offline = way === 'option' ? { ...settings, localFilesOnly: true } : settings
     expect(await resolveModel(id, offline)).toBe(folder)
     expect(await download(id, 'tokenizer.json', offline)).toBe(join(folder, 'tokenizer.json'))
-    expect(await failure(download(id, 'README.md', offline))).toContain('the cache lacks README.md')
+    expect(await failure(download(id, 'README.md', offline))).toContain('the cache lacks "README.md"')
     expect(await failure(resolveModel('owner/other', offline))).toContain('is not in the cache')
     expect(await failure(resolveModel(id, { ...offline, revision: 'dev' }))).toContain(
       '(dev) is not in the cache',
@@ -185,7 +187,7 @@ describe('without the network', () => {
     hub.stop()
     expect(await failure(resolveModel(id, settings))).toContain('cannot reach')
     const offline = { ...settings, localFilesOnly: true }
-    expect(await failure(resolveModel(id, offline))).toContain('the cache lacks model.safetensors')
+    expect(await failure(resolveModel(id, offline))).toContain('the cache lacks "empty.json"')
   })
 
   test('HF_HOME says where the cache is', async () => {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { vi } from 'vitest'
-import { bytesOf, HubError, type ResolveOptions, serializeSafetensors } from '../../hub/index.ts'
+import { bytesOf, HubError, type SnapshotOptions, serializeSafetensors } from '../../hub/index.ts'
 import { type LocalHubOptions, localHub } from './local-hub.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -25,7 +25,7 @@ export const needed = ['config.json', 'empty.json', 'model.safetensors', 'tokeni
 
 /** For `beforeEach`: nothing of the machine's own settings, and no way out of it. */
 export function isolateEnvironment() {
-  for (const name of ['HF_HOME', 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_TOKEN', 'HF_HUB_OFFLINE'])
+  for (const name of Object.keys(process.env).filter((key) => /^(HF_|HUGGING|TRANSFORMERS_)/.test(key)))
     vi.stubEnv(name, undefined)
   vi.stubEnv('HF_TOKEN_PATH', '/nonexistent')
   vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9')
@@ -36,7 +36,7 @@ export function isolateEnvironment() {
 export async function setup(options: Partial<LocalHubOptions> = {}) {
   const hub = await localHub({ id, files: model, ...options })
   const cacheDir = await temporaryFolder()
-  const settings: ResolveOptions = { endpoint: hub.endpoint, cacheDir }
+  const settings: SnapshotOptions = { endpoint: hub.endpoint, cacheDir, retryDelay: 1 }
   return { hub, cacheDir, settings, repo: join(cacheDir, 'models--owner--tiny-model') }
 }
 

@@ -21,7 +21,7 @@ export const AutoTokenizer = {
     source: string | ModelFolder,
     options: HubOptions & GgufOption = {},
   ): Promise<PreTrainedTokenizerFast> {
-    const folder = await openModel(source, { ...options, files: [...TOKENIZER_FILES, 'config.json'] })
+    const folder = await openModel(source, { ...options, include: [...TOKENIZER_FILES, 'config.json'] })
     try {
       return await PreTrainedTokenizerFast.fromFolder(folder)
     } catch (cause) {
