@@ -12,6 +12,8 @@ export interface AttentionCode {
   readonly causal: boolean
   readonly dropout: boolean
   readonly relaxedSimd: boolean
+  /** For 256-bit vectors: see `Dispatch.wide`. */
+  readonly wideSimd: boolean
 }
 
 export const attentionBlock = argumentBlock({
@@ -84,7 +86,7 @@ export interface AttentionCall {
 }
 
 export const codeKeyOf = (name: string, c: AttentionCode): string =>
-  `${name}.${c.mask}.${c.packed}.${c.causal}.${c.dropout}.${c.relaxedSimd}`
+  `${name}.${c.mask}.${c.packed}.${c.causal}.${c.dropout}.${c.relaxedSimd}.${c.wideSimd}`
 
 interface AttentionTensors {
   readonly q: CallOperand
@@ -126,6 +128,7 @@ export function attentionCall(kernel: CallKernel, ctx: LowerContext, t: Attentio
       causal: attrs.causal === true,
       dropout: attrs.dropout === true,
       relaxedSimd: ctx.features.relaxedSimd,
+      wideSimd: ctx.features.wideSimd,
     },
     words: {
       q: operandAddress(t.q),

@@ -29,6 +29,7 @@ import {
   ROW_BLOCK,
   SCRATCH,
   scratchBytes,
+  storeHalves,
   visibleKeys,
 } from './attention-blocks.ts'
 import { LANES, ROW_BYTES } from './attention-tiles.ts'
@@ -120,7 +121,7 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
     const mask = f.let(head.mask.at(query, p.maskRow).at(key, p.maskColumn))
     const at = f.let(local)
     f.for(0, keys, 1, (j) => {
-      for (const half of HALVES) {
+      storeHalves(f, at, SCRATCH.scores, (half) => {
         const { gradient } = probabilities(c, {
           score: at.loadF32x4(SCRATCH.scores + 16 * half),
           gradient: at.loadF32x4(SCRATCH.gradients + 16 * half),
@@ -131,8 +132,8 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
           mask: code.mask ? loadMask(f, mask, p.maskRow, half, count) : null,
           unseen: code.causal ? key.add(j).splat().gtS(limits[half]) : null,
         })
-        f.storeVector(at, gradient, SCRATCH.scores + 16 * half)
-      }
+        return gradient
+      })
       at.set(at.add(ROW_BYTES))
       if (code.mask) mask.set(mask.add(p.maskColumn))
     })
@@ -184,7 +185,7 @@ function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<Lane
       f.for(0, queries, 1, (i) => {
         const lse = f.let(rowAt.loadSplatF32())
         const delta = f.let(rowAt.add(deltaBytes).loadSplatF32())
-        for (const half of HALVES) {
+        const results = HALVES.map((half) => {
           const { weight, gradient } = probabilities(c, {
             score: at.loadF32x4(SCRATCH.scores + 16 * half),
             gradient: at.loadF32x4(SCRATCH.gradients + 16 * half),
@@ -195,10 +196,10 @@ function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<Lane
             mask: code.mask ? loadMask(f, mask, p.maskColumn, half, count) : null,
             unseen: code.causal ? keyLanes[half].gtS(query.add(i).add(offset).splat()) : null,
           })
-          const ds = f.let(gradient)
-          f.storeVector(at, weight, SCRATCH.scores + 16 * half)
-          f.storeVector(at, ds, SCRATCH.gradients + 16 * half)
-        }
+          return { weight: f.let(weight), gradient: f.let(gradient) }
+        })
+        storeHalves(f, at, SCRATCH.scores, (half) => results[half].weight)
+        storeHalves(f, at, SCRATCH.gradients, (half) => results[half].gradient)
         at.set(at.add(ROW_BYTES))
         rowAt.set(rowAt.add(4))
         if (code.mask) mask.set(mask.add(p.maskRow))
@@ -217,7 +218,7 @@ function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<Lane
 /** Unit: a block of queries of one query head. */
 function emitQueryGradients(code: AttentionCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
-  const fn = emitAttentionFunctions(module)
+  const fn = emitAttentionFunctions(module, code)
   module.function(
     'run',
     { args: Address, start: I32, end: I32, local: Address },
@@ -245,7 +246,7 @@ function emitQueryGradients(code: AttentionCode): ModuleBuilder {
 /** Unit: a block of keys of one key head. */
 function emitKeyGradients(code: AttentionCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
-  const fn = emitAttentionFunctions(module)
+  const fn = emitAttentionFunctions(module, code)
   module.function(
     'run',
     { args: Address, start: I32, end: I32, local: Address },
@@ -292,6 +293,7 @@ export function lowerBlockedBackward(call: AttentionCall): Dispatch[] {
     return {
       codeKey: codeKeyOf(name, code),
       emit,
+      wide: code.wideSimd,
       args: attentionBlock.words({ ...call.words, batchHeads: shape.batch * heads }),
       units: shape.batch * heads * blocks,
       grain: 1,

@@ -30,15 +30,29 @@ export const ROW_BLOCK = 128
 export const HALVES = [0, 1] as const
 export type Pair = [Variable<F32x4>, Variable<F32x4>]
 
+/**
+ * Stores one value for each half at an address. Both are computed before either is stored: where a load comes between two
+ * stores, the engine does not join them into one of 256 bits.
+ */
+export function storeHalves(
+  f: FunctionBuilder,
+  address: Address,
+  offset: number,
+  value: (half: 0 | 1) => F32x4,
+): void {
+  const values = HALVES.map((half) => f.let(value(half)))
+  for (const half of HALVES) f.storeVector(address, values[half], offset + 16 * half)
+}
+
 export interface AttentionFunctions {
   readonly pack: FunctionHandle
   readonly tiles: AttentionTiles
   readonly store: FunctionHandle
 }
 
-export const emitAttentionFunctions = (module: ModuleBuilder): AttentionFunctions => ({
+export const emitAttentionFunctions = (module: ModuleBuilder, code: AttentionCode): AttentionFunctions => ({
   pack: emitPackPanel(module, LANES, 'float32'),
-  tiles: emitAttentionTiles(module),
+  tiles: emitAttentionTiles(module, code.wideSimd),
   store: emitStoreLanes(module),
 })
 
@@ -198,7 +212,7 @@ export function fillKeepByQuery({ f, local, dropout }: AttentionContext, range: 
         to.set(to.add(64))
       },
     )
-    for (const half of HALVES) f.storeVector(keep, from.loadF32x4(16 * half), 16 * half)
+    storeHalves(f, keep, 0, (half) => from.loadF32x4(16 * half))
     keep.set(keep.add(ROW_BYTES))
   })
 }

@@ -27,6 +27,7 @@ import {
   ROW_BLOCK,
   SCRATCH,
   scratchBytes,
+  storeHalves,
   visibleKeys,
 } from './attention-blocks.ts'
 import { LANES, ROW_BYTES } from './attention-tiles.ts'
@@ -52,14 +53,13 @@ function finishScores(
   const mask = f.let(head.mask.at(query, p.maskRow).at(key, p.maskColumn))
   const at = f.let(local)
   f.for(0, keys, 1, (j) => {
-    for (const half of HALVES) {
-      const offset = SCRATCH.scores + 16 * half
-      const score = f.let(at.loadF32x4(offset).mul(scale))
+    storeHalves(f, at, SCRATCH.scores, (half) => {
+      const score = f.let(at.loadF32x4(SCRATCH.scores + 16 * half).mul(scale))
       if (code.mask) score.set(score.add(loadMask(f, mask, p.maskRow, half, count)))
       if (code.causal) score.set(key.add(j).splat().gtS(limits[half]).select<F32x4>(hidden, score))
       max[half].set(max[half].pmax(score))
-      f.storeVector(at, score, offset)
-    }
+      return score
+    })
     at.set(at.add(ROW_BYTES))
     if (code.mask) mask.set(mask.add(p.maskColumn))
   })
@@ -70,7 +70,7 @@ function scaleSums(c: AttentionContext, sums: Address, factor: readonly F32x4[])
   const { f, p } = c
   const at = f.let(sums)
   f.for(0, p.depth, 1, () => {
-    for (const half of HALVES) f.storeVector(at, at.loadF32x4(16 * half).mul(factor[half]), 16 * half)
+    storeHalves(f, at, 0, (half) => at.loadF32x4(16 * half).mul(factor[half]))
     at.set(at.add(ROW_BYTES))
   })
 }
@@ -103,12 +103,11 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
 
     const at = f.let(local)
     f.for(0, keys, 1, () => {
-      for (const half of HALVES) {
-        const offset = SCRATCH.scores + 16 * half
-        const e = f.let(c.exp(at.loadF32x4(offset).sub(pivot[half])))
+      storeHalves(f, at, SCRATCH.scores, (half) => {
+        const e = f.let(c.exp(at.loadF32x4(SCRATCH.scores + 16 * half).sub(pivot[half])))
         total[half].set(total[half].add(e))
-        f.storeVector(at, code.dropout ? e.mul(at.loadF32x4(SCRATCH.keep + 16 * half)) : e, offset)
-      }
+        return code.dropout ? e.mul(at.loadF32x4(SCRATCH.keep + 16 * half)) : e
+      })
       at.set(at.add(ROW_BYTES))
     })
     f.call(fn.tiles.accumulate, head.v.at(key, p.vRow), p.vRow, keys, p.depth, scores, sums)
@@ -126,7 +125,7 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
 /** Unit: a block of queries of one head of one batch. */
 function emitForward(code: AttentionCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
-  const fn = emitAttentionFunctions(module)
+  const fn = emitAttentionFunctions(module, code)
   module.function(
     'run',
     { args: Address, start: I32, end: I32, local: Address },
@@ -160,6 +159,7 @@ export function lowerBlockedForward(call: AttentionCall): Dispatch[] {
     {
       codeKey: codeKeyOf('attention', code),
       emit: () => emitForward(code),
+      wide: code.wideSimd,
       args: attentionBlock.words({ ...call.words, batchHeads: shape.batch * shape.heads }),
       units: shape.batch * shape.heads * blocks,
       grain: 1,

@@ -18,10 +18,13 @@ import { transpose4 } from './elements.ts'
 export const LANES = 8
 /** Bytes of one row of a block: a float for each lane. */
 export const ROW_BYTES = LANES * 4
-/** Rows of a tile of scores: 6 x 8 sums fill 12 of the 16 vector registers. */
-const TILE_ROWS = 6
+/**
+ * Rows of a tile of scores, and columns of sums that grow together. With 128-bit vectors 6 x 8 sums fill 12 of the 16
+ * registers; with 256-bit ones it takes 8 sums to hide the latency of the multiply-add.
+ */
+const TILE = { narrow: { rows: 6, columns: 4 }, wide: { rows: 8, columns: 8 } } as const
 /** Bytes that `scores` may write beyond the last row. */
-export const SCORES_MARGIN = (TILE_ROWS - 1) * ROW_BYTES
+export const SCORES_MARGIN = (TILE.wide.rows - 1) * ROW_BYTES
 
 export interface AttentionTiles {
   readonly scores: FunctionHandle
@@ -29,7 +32,7 @@ export interface AttentionTiles {
 }
 
 /** `scores(rows, rowStride, count, depth, panel, to)`, strides in bytes, for any number of rows. */
-function emitScores(module: ModuleBuilder): FunctionHandle {
+function emitScores(module: ModuleBuilder, tileRows: number): FunctionHandle {
   const parameters = {
     rows: Address,
     rowStride: Address,
@@ -39,14 +42,14 @@ function emitScores(module: ModuleBuilder): FunctionHandle {
     to: Address,
   }
   return module.function(null, parameters, (f, { rows, rowStride, count, depth, panel, to }) => {
-    f.for(0, count, TILE_ROWS, (done) => {
+    f.for(0, count, tileRows, (done) => {
       const left = f.let(count.sub(done))
       const row = [f.let<Address>(rows)]
       // rows that do not exist repeat the last one
-      for (let r = 1; r < TILE_ROWS; r++)
+      for (let r = 1; r < tileRows; r++)
         row.push(f.let(left.gtS(r).select<Address>(row[r - 1].add(rowStride), row[r - 1])))
-      rows.set(row[TILE_ROWS - 1].add(rowStride))
-      const sums = Array.from({ length: 2 * TILE_ROWS }, () => f.let(F32x4.const(0)))
+      rows.set(row[tileRows - 1].add(rowStride))
+      const sums = Array.from({ length: 2 * tileRows }, () => f.let(F32x4.const(0)))
       const at = f.let<Address>(panel)
       const step = (i: number) => {
         const low = f.let(at.loadF32x4(i * ROW_BYTES))
@@ -73,12 +76,12 @@ function emitScores(module: ModuleBuilder): FunctionHandle {
       sums.forEach((sum, i) => {
         f.storeVector(to, sum, i * 16)
       })
-      to.set(to.add(TILE_ROWS * ROW_BYTES))
+      to.set(to.add(tileRows * ROW_BYTES))
     })
   })
 }
 
-/** Adds to `depth` rows of sums at a time (4 or 1). */
+/** Adds to so many rows of sums at a time. */
 function accumulateColumns(
   f: FunctionBuilder,
   columns: number,
@@ -104,7 +107,7 @@ function accumulateColumns(
 }
 
 /** `accumulate(rows, rowStride, count, depth, weights, sums)`. */
-function emitAccumulate(module: ModuleBuilder): FunctionHandle {
+function emitAccumulate(module: ModuleBuilder, widest: number): FunctionHandle {
   const parameters = {
     rows: Address,
     rowStride: Address,
@@ -115,7 +118,7 @@ function emitAccumulate(module: ModuleBuilder): FunctionHandle {
   }
   return module.function(null, parameters, (f, { rows, rowStride, count, depth, weights, sums }) => {
     const d = f.let(I32.const(0))
-    for (const columns of [4, 1])
+    for (const columns of [widest, 1])
       f.forFrom(d, depth.sub(columns - 1), columns, () => {
         accumulateColumns(f, columns, { rows, rowStride, count, weights, sums })
         rows.set(rows.add(columns * 4))
@@ -124,10 +127,10 @@ function emitAccumulate(module: ModuleBuilder): FunctionHandle {
   })
 }
 
-export const emitAttentionTiles = (module: ModuleBuilder): AttentionTiles => ({
-  scores: emitScores(module),
-  accumulate: emitAccumulate(module),
-})
+export function emitAttentionTiles(module: ModuleBuilder, wide: boolean): AttentionTiles {
+  const { rows, columns } = TILE[wide ? 'wide' : 'narrow']
+  return { scores: emitScores(module, rows), accumulate: emitAccumulate(module, columns) }
+}
 
 /** `store(sums, depth, to, rowStride, count)`: the first `count` lanes of [D][8], each as a row of D. */
 export function emitStoreLanes(module: ModuleBuilder): FunctionHandle {
