@@ -1,6 +1,7 @@
 /** Modules made of modules. Their children are numbered: `0`, `1`, ... in checkpoint keys. */
 import type { Tensor } from '../core/index.ts'
 import { Module } from './module.ts'
+import { declareSteady } from './steady.ts'
 import { type AnyModule, childrenOf } from './tree.ts'
 
 /** The numbered attributes are set by `append`. */
@@ -68,3 +69,5 @@ export class Sequential extends Module<[x: Tensor], Tensor> {
     return out
   }
 }
+
+declareSteady(ModuleList, Sequential)

@@ -9,6 +9,7 @@ import {
   customFunction,
   dropout as drop,
   type Generator,
+  isGradEnabled,
   type Shape,
   scatterAddRows,
   type Tensor,
@@ -30,7 +31,8 @@ export {
 /** Rows of `weight` [V, D] by number; a row `paddingIdx` gets no gradient. */
 export function embedding(ids: Tensor, weight: Tensor, options: { paddingIdx?: number | null } = {}): Tensor {
   const pad = options.paddingIdx
-  if (pad === undefined || pad === null || !weight.requiresGrad) return coreEmbedding(ids, weight)
+  if (pad === undefined || pad === null || !weight.requiresGrad || !isGradEnabled())
+    return coreEmbedding(ids, weight)
   const [rows, width] = weight.shape
   const lookUp = customFunction({
     name: 'embedding.padded',

@@ -5,6 +5,7 @@ import { dropout, embedding } from './functional.ts'
 import { kaimingUniform_, normal_, ones_, uniform_, zeros_ } from './init.ts'
 import { Module } from './module.ts'
 import { Parameter } from './parameter.ts'
+import { declareSteady } from './steady.ts'
 
 /** Fills new parameters, unless they are about to be loaded. */
 const initialise = (fill: () => void): void => {
@@ -157,3 +158,5 @@ export class Dropout extends Module<[x: Tensor], Tensor> {
     return `p=${this.#p}`
   }
 }
+
+declareSteady(Linear, Embedding, LayerNorm, RMSNorm, Dropout)

@@ -38,6 +38,12 @@ const hooks = (module: AnyModule): Hooks => {
   return found
 }
 
+/** Whether functions are called around a module's forward. */
+export function hasHooks(module: AnyModule): boolean {
+  const own = hooksOf.get(module)
+  return own !== undefined && own.before.size + own.after.size > 0
+}
+
 /** Modules whose `forward` is running. */
 let depth = 0
 

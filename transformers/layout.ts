@@ -55,7 +55,8 @@ function maskOf(given: TensorLike, batch: number, filled: number, keys: number):
   const values = hostValues(mask)
   if (values?.every((x) => x !== 0)) return null
   if (values) {
-    const bits = new Uint8Array(batch * keys)
+    // keys behind the filled ones are not read: marked as seen, the mask of a cache stays the same from token to token
+    const bits = new Uint8Array(batch * keys).fill(1)
     for (let b = 0; b < batch; b++)
       for (let i = 0; i < filled; i++) bits[b * keys + i] = values[b * filled + i] ? 1 : 0
     return tensor(bits, [batch, 1, 1, keys])

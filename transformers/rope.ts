@@ -1,5 +1,6 @@
 /** Rotary positions (Su et al. 2021) and the ways in which they are stretched to longer texts. */
-import { cat, type Tensor, tensor } from '../core/index.ts'
+import { derived } from '../core/derived.ts'
+import { cat, type Tensor, type TypedArray, tensor } from '../core/index.ts'
 import { hostValues } from './inputs.ts'
 
 /** `rope_parameters` of a config; older files say the same as `rope_theta` and `rope_scaling`. */
@@ -160,20 +161,23 @@ export class RotaryTable {
 
   /** Rows of the table for positions int32 [B, T]: cos and sin, each [B, 1, T, dim / 2]. */
   at(positions: Tensor): { cos: Tensor; sin: Tensor } {
+    if (!hostValues(positions)) return this.#computed(positions)
     const [b, t] = positions.shape
+    const rows = (table: () => Float32Array) =>
+      derived(positions, [b, 1, t, this.#dim / 2], (values) => this.#rows(values, table))
+    return { cos: rows(() => this.#cos), sin: rows(() => this.#sin) }
+  }
+
+  /** Rows of one of the tables, after making room in both. */
+  #rows(positions: TypedArray, table: () => Float32Array): Float32Array {
     const half = this.#dim / 2
-    const values = hostValues(positions)
-    if (!values) return this.#computed(positions)
     let largest = 0
-    for (const p of values) if (p > largest) largest = p
+    for (const p of positions) if (p > largest) largest = p
     this.#stretch(largest + 1)
     this.#fill(largest + 1)
-    const pick = (table: Float32Array) => {
-      const out = new Float32Array(values.length * half)
-      for (const [i, p] of values.entries()) out.set(table.subarray(p * half, (p + 1) * half), i * half)
-      return tensor(out, [b, 1, t, half])
-    }
-    return { cos: pick(this.#cos), sin: pick(this.#sin) }
+    const out = new Float32Array(positions.length * half)
+    for (const [i, p] of positions.entries()) out.set(table().subarray(p * half, (p + 1) * half), i * half)
+    return out
   }
 
   /** The same for positions that are only known on the device. */

@@ -60,6 +60,13 @@ export function planFor(graph: PendingGraph, backend: Backend): CachedPlan & { h
   }
   return { ...made, hit: false }
 }
+
+/** False once a plan was let go: its executable must not run any more. */
+export function isPlanKept(executable: Executable): boolean {
+  for (const plan of plans.values()) if (plan.executable === executable) return true
+  return false
+}
+
 export const planCacheStats = () => ({ plans: plans.size, maxPlans: MAX_PLANS, hits, misses })
 
 export function clearPlans(): void {

@@ -1,5 +1,5 @@
 /** Autoregressive generation: greedy choice and sampling, with a KV cache, left-padded batches, streaming and abort. */
-import { defaultGenerator, type Generator, noGrad, Tensor, tensor } from '../../core/index.ts'
+import { defaultGenerator, type Generator, Tensor } from '../../core/index.ts'
 import { KVCache } from '../cache.ts'
 import {
   checkOptions,
@@ -8,6 +8,7 @@ import {
   type GenerationConfigJson,
   type GenerationOptions,
 } from './config.ts'
+import { Decoder, type Sequence } from './decoder.ts'
 import { processorsFor } from './pipeline.ts'
 import { asList, type LogitsProcessor } from './processors.ts'
 import { best, draw, probabilities } from './scores.ts'
@@ -56,12 +57,6 @@ interface EosAndPad {
   readonly bos_token_id?: number | null
   readonly eos_token_id?: number | number[] | null
   readonly pad_token_id?: number | null
-}
-
-interface Sequence {
-  readonly ids: number[]
-  readonly padding: number
-  finished: boolean
 }
 
 export async function toRows(
@@ -116,18 +111,6 @@ function lengthLimit(options: GenerationOptions, prompt: number, context: number
   return Math.min(wanted, context)
 }
 
-const int32 = (values: ArrayLike<number>, shape: readonly number[]): Tensor =>
-  tensor(Int32Array.from(values), [...shape])
-
-/** 1 for tokens, 0 for the padding before them, int32 [B, T]; null where nothing is padded. */
-function maskOf(sequences: readonly Sequence[]): Tensor | null {
-  if (sequences.every((s) => s.padding === 0)) return null
-  const width = sequences[0].ids.length
-  const mask = new Int32Array(sequences.length * width).fill(1)
-  for (const [r, s] of sequences.entries()) mask.fill(0, r * width, r * width + s.padding)
-  return tensor(mask, [sequences.length, width])
-}
-
 function choose(scores: Float32Array, options: GenerateOptions): number {
   if (!options.doSample) return best(scores)
   return draw(probabilities(scores), (options.generator ?? defaultGenerator).uniform())
@@ -179,20 +162,29 @@ async function run(
     ...(options.logitsProcessors ?? []),
   ]
   const cache = options.useCache === false ? null : new KVCache({ maxLength: limit })
+  // where nobody looks at the scores, the best token is found where they are
+  const greedy = !options.doSample && processors.length === 0 && !options.outputScores
+  const decoder = new Decoder(model, cache, { greedy })
   const kept: Float32Array[][] = []
   options.streamer?.put(sequences[0].ids)
   let length = prompt
-  while (length < limit && !options.signal?.aborted && sequences.some((s) => !s.finished)) {
-    const scores = await step(model, sequences, cache)
-    for (const [r, s] of sequences.entries()) {
-      for (const process of processors) process(scores[r], s)
-      const next = s.finished ? pad : choose(scores[r], options)
-      s.ids.push(next)
-      s.finished ||= eos.includes(next)
+  try {
+    while (length < limit && !options.signal?.aborted && sequences.some((s) => !s.finished)) {
+      const result = await decoder.next(sequences)
+      const width = result.length / sequences.length
+      const rows = sequences.map((_, r) => result.subarray(r * width, (r + 1) * width) as Float32Array)
+      for (const [r, s] of sequences.entries()) {
+        for (const process of processors) process(rows[r], s)
+        const next = s.finished ? pad : greedy ? result[r] : choose(rows[r], options)
+        s.ids.push(next)
+        s.finished ||= eos.includes(next)
+      }
+      if (options.outputScores) kept.push(rows)
+      length++
+      options.streamer?.put([sequences[0].ids[length - 1]])
     }
-    if (options.outputScores) kept.push(scores)
-    length++
-    options.streamer?.put([sequences[0].ids[length - 1]])
+  } finally {
+    decoder.dispose()
   }
   options.streamer?.end()
   return {
@@ -201,33 +193,4 @@ async function run(
     aborted: options.signal?.aborted ?? false,
     ...(options.outputScores ? { scores: kept } : {}),
   }
-}
-
-/** Reads what the cache lacks and gives a row of scores for each sequence. */
-async function step(
-  model: CausalModel,
-  sequences: readonly Sequence[],
-  cache: KVCache | null,
-): Promise<Float32Array[]> {
-  const from = cache?.length ?? 0
-  const batch = sequences.length
-  const fresh = sequences[0].ids.length - from
-  const ids = sequences.flatMap((s) => s.ids.slice(from))
-  // padding has no position; the first real token has 0
-  const positions = sequences.flatMap((s) =>
-    Array.from({ length: fresh }, (_, i) => Math.max(0, from + i - s.padding)),
-  )
-  // around each call of the model: browsers do not carry a mode across `await`
-  const { logits } = noGrad(() =>
-    model({
-      inputIds: int32(ids, [batch, fresh]),
-      positionIds: int32(positions, [batch, fresh]),
-      attentionMask: maskOf(sequences),
-      pastKeyValues: cache,
-      logitsToKeep: 1,
-    }),
-  )
-  const data = (await logits.data()) as Float32Array
-  const width = data.length / batch
-  return sequences.map((_, r) => data.slice(r * width, (r + 1) * width))
 }

@@ -4,6 +4,7 @@ import { modes } from '../../core/modes.ts'
 import {
   type AnyModule,
   Dropout,
+  declareSteady,
   Embedding,
   init,
   LayerNorm,
@@ -367,6 +368,8 @@ export class GPT2ForQuestionAnswering extends GPT2PreTrainedModel<GPT2Inputs & S
     return { ...spanOutput(this.qa_outputs(out.lastHiddenState), inputs), ...statesOf(out) }
   }
 }
+
+declareSteady(Conv1D, GPT2Attention, GPT2MLP, GPT2Block, GPT2Model, GPT2LMHeadModel)
 
 export const family: ModelFamily = {
   configClass: GPT2Config,

@@ -1,6 +1,6 @@
 /** Llama (Touvron et al. 2023). Attributes are named as in checkpoints; B batch, T tokens, H hidden size, S packed sequences. */
 import type { Tensor } from '../../core/index.ts'
-import { Dropout, Embedding, Linear, Module, ModuleList, RMSNorm } from '../../nn/index.ts'
+import { Dropout, declareSteady, Embedding, Linear, Module, ModuleList, RMSNorm } from '../../nn/index.ts'
 import { activation } from '../activations.ts'
 import { attend, splitHeads } from '../attention.ts'
 import { causalLayout, type KeepInputs, keptTokens } from '../causal.ts'
@@ -293,6 +293,8 @@ export class LlamaForQuestionAnswering extends LlamaPreTrainedModel<CausalInputs
     return { ...spanOutput(this.qa_outputs(out.lastHiddenState), inputs), ...statesOf(out) }
   }
 }
+
+declareSteady(LlamaAttention, LlamaMLP, LlamaDecoderLayer, LlamaModel, LlamaForCausalLM)
 
 export const family: ModelFamily = {
   configClass: LlamaConfig,
