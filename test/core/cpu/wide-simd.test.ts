@@ -63,7 +63,7 @@ describe.skipIf(!hasWideSimd())('256-bit vectors', () => {
         expect(await runCase(wide, c)).toEqual(await runCase(narrow, c))
         await compareBackends(c, reference, wide)
       }),
-      { numRuns: 200 },
+      { numRuns: 80 },
     )
   })
 

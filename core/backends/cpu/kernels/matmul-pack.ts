@@ -21,6 +21,22 @@ function storeColumn(f: FunctionBuilder, width: number, to: I32, offset: number,
     else f.storeHalf(to, vector, 0, offset + 16 * v)
 }
 
+/** Copies `width` contiguous elements. */
+function copyColumn(f: FunctionBuilder, width: number, dtype: DType, from: I32, to: I32): void {
+  const bytes = dtypeInfo(dtype).deviceBytes
+  /** The last two of a panel of a. */
+  const two = () =>
+    dtype === 'float32'
+      ? from.load64Zero(16).bitsToF32x4()
+      : F32x4.const(0)
+          .withLane(0, loadOne(f, dtype, from, 4 * bytes))
+          .withLane(1, loadOne(f, dtype, from, 5 * bytes))
+  const vectors = Array.from({ length: Math.ceil(width / 4) }, (_, v) =>
+    f.let(4 * v + 4 <= width ? loadFour(f, dtype, from, 4 * v * bytes) : two()),
+  )
+  storeColumn(f, width, to, 0, vectors)
+}
+
 /**
  * `pack(to, from, rowStride, kStride, rows, k)`, strides in bytes. Rows at and beyond `rows` (1 to width) repeat the last
  * one: what the micro-kernel makes of them is thrown away.
@@ -32,27 +48,6 @@ export function emitPackPanel(module: ModuleBuilder, width: 6 | PanelWidth, dtyp
     const { to, rowStride, kStride } = p
     const k = f.let(I32.const(0))
     const row = f.locals(I32, width)
-
-    /** The last two of a panel of a. */
-    const loadTwo = (from: I32) =>
-      dtype === 'float32'
-        ? from.load64Zero(16).bitsToF32x4()
-        : F32x4.const(0)
-            .withLane(0, loadOne(f, dtype, from, 4 * bytes))
-            .withLane(1, loadOne(f, dtype, from, 5 * bytes))
-
-    const packAlongRows = () => {
-      // the row is contiguous in memory: a copy
-      const from = f.let(p.from)
-      f.forFrom(k, p.k, 1, () => {
-        const vectors = Array.from({ length: Math.ceil(width / 4) }, (_, v) =>
-          f.let(4 * v + 4 <= width ? loadFour(f, dtype, from, 4 * v * bytes) : loadTwo(from)),
-        )
-        storeColumn(f, width, to, 0, vectors)
-        to.set(to.add(width * 4))
-        from.set(from.add(kStride))
-      })
-    }
 
     const setRowPointers = () => {
       row[0].set(p.from)
@@ -83,10 +78,32 @@ export function emitPackPanel(module: ModuleBuilder, width: 6 | PanelWidth, dtyp
         for (const pointer of row) pointer.set(pointer.add(kStride))
       })
 
-    f.if(rowStride.eq(bytes).and(p.rows.eq(width)), packAlongRows, () => {
-      setRowPointers()
-      f.if(kStride.eq(bytes), packFour)
-      packOne()
+    setRowPointers()
+    f.if(kStride.eq(bytes), packFour)
+    packOne()
+  })
+}
+
+/**
+ * `packRuns(to, toStride, from, kStride, panels, k)`: whole panels of a matrix whose rows (`width` to a panel) are contiguous
+ * in memory, side by side, so that memory is read in longer runs; `toStride` from panel to panel, strides in bytes.
+ */
+export function emitPackRuns(module: ModuleBuilder, width: 6 | PanelWidth, dtype: DType): FunctionHandle {
+  const bytes = dtypeInfo(dtype).deviceBytes
+  const parameters = { to: I32, toStride: I32, from: I32, kStride: I32, panels: I32, k: I32 }
+  return module.function(null, parameters, (f, p) => {
+    const from = f.local(I32)
+    const to = f.local(I32)
+    f.for(0, p.k, 1, () => {
+      from.set(p.from)
+      to.set(p.to)
+      f.for(0, p.panels, 1, () => {
+        copyColumn(f, width, dtype, from, to)
+        from.set(from.add(width * bytes))
+        to.set(to.add(p.toStride))
+      })
+      p.from.set(p.from.add(p.kStride))
+      p.to.set(p.to.add(width * 4))
     })
   })
 }

@@ -1,0 +1,126 @@
+/** Packing of one operand of a matrix product, or of a part of it, as a dispatch. */
+import { type DType, dtypeInfo } from '../../../dtype.ts'
+import { I32, ModuleBuilder } from '../assembler.ts'
+import { type ArgWord, type CpuFeatures, type Dispatch, shifted } from '../dispatch.ts'
+import { argumentBlock, bytesOf, ceilDiv, grainOf, operandAddress } from './arguments.ts'
+import { batchFields, batchLayout, batchOffset } from './batches.ts'
+import { emitPackPanel, emitPackRuns, PANEL_A, type PanelWidth, panelWidth } from './matmul-pack.ts'
+import type { MatmulProblem } from './matmul-problem.ts'
+import { kBlockOf } from './matmul-tile.ts'
+
+/** Panels that are packed together: at most so many bytes of a row are read at once. */
+const GROUP_BYTES = 256
+
+const packBlock = argumentBlock({
+  from: 'i32',
+  to: 'i32',
+  rows: 'i32',
+  rowStride: 'i32',
+  kStride: 'i32',
+  k: 'i32',
+  kBlock: 'i32',
+  kBlocks: 'i32',
+  panels: 'i32',
+  groups: 'i32',
+  group: 'i32',
+  firstBatch: 'i32',
+  ...batchFields,
+})
+
+/** Unit: a group of panels of one block of K of one batch. */
+function emitPack(width: 6 | PanelWidth, dtype: DType): ModuleBuilder {
+  const bytes = dtypeInfo(dtype).deviceBytes
+  const module = new ModuleBuilder()
+  const packOne = emitPackPanel(module, width, dtype)
+  const packRuns = emitPackRuns(module, width, dtype)
+  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+    const p = packBlock.read(f, args)
+    f.for(start, end, 1, (unit) => {
+      const panel = f.let(unit.remU(p.groups).mul(p.group))
+      const rest = f.let(unit.divU(p.groups))
+      const k0 = f.let(rest.remU(p.kBlocks).mul(p.kBlock))
+      const batch = f.let(rest.divU(p.kBlocks))
+      const last = f.let(panel.add(p.group).minS(p.panels))
+      const length = f.let(p.kBlock.minS(p.k.sub(k0)))
+      const panelBytes = f.let(length.mul(width * 4))
+      const from = f.let(
+        p.from
+          .add(batchOffset(f, p, batch.add(p.firstBatch)))
+          .add(k0.mul(p.kStride))
+          .add(panel.mul(width).mul(p.rowStride)),
+      )
+      const to = f.let(
+        p.to.add(
+          batch
+            .mul(p.k)
+            .add(k0)
+            .mul(p.panels)
+            .mul(width * 4)
+            .add(panel.mul(panelBytes)),
+        ),
+      )
+      f.if(p.rowStride.eq(bytes), () => {
+        const whole = f.let(last.minS(p.rows.divU(width)).sub(panel))
+        f.call(packRuns, to, panelBytes, from, p.kStride, whole, length)
+        panel.set(panel.add(whole))
+        from.set(from.add(whole.mul(width * bytes)))
+        to.set(to.add(whole.mul(panelBytes)))
+      })
+      f.forFrom(panel, last, 1, () => {
+        const rows = p.rows.sub(panel.mul(width)).minS(I32.const(width))
+        f.call(packOne, to, from, p.rowStride, p.kStride, rows, length)
+        from.set(from.add(p.rowStride.mul(width)))
+        to.set(to.add(panelBytes))
+      })
+    })
+  })
+  return module
+}
+
+export interface PackRange {
+  readonly operand: 'a' | 'b'
+  /** Rows of a or columns of b, from the first one on. */
+  readonly first: number
+  readonly rows: number
+  readonly firstBatch: number
+  readonly batches: number
+  /** [batch][block of K][panel][k][width]. */
+  readonly to: ArgWord
+}
+
+export function packDispatch(p: MatmulProblem, features: CpuFeatures, range: PackRange): Dispatch {
+  const isA = range.operand === 'a'
+  const o = isA ? p.a : p.b
+  const width = isA ? PANEL_A : panelWidth(features)
+  const bytes = bytesOf(o)
+  const [rowStride, kStride] = isA ? o.strides.slice(-2) : o.strides.slice(-2).reverse()
+  const panels = ceilDiv(range.rows, width)
+  const kBlock = kBlockOf(p.k)
+  const kBlocks = ceilDiv(p.k, kBlock)
+  const group = Math.max(1, Math.floor(GROUP_BYTES / (width * bytes)))
+  const groups = ceilDiv(panels, group)
+  const units = range.batches * kBlocks * groups
+  const cost = (range.batches * panels * width * p.k * bytes) / 8
+  return {
+    codeKey: `matmul.pack${width}.${o.dtype}`,
+    emit: () => emitPack(width, o.dtype),
+    args: packBlock.words({
+      from: shifted(operandAddress(o), range.first * rowStride * bytes),
+      to: range.to,
+      rows: range.rows,
+      rowStride: rowStride * bytes,
+      kStride: kStride * bytes,
+      k: p.k,
+      kBlock,
+      kBlocks,
+      panels,
+      groups,
+      group,
+      firstBatch: range.firstBatch,
+      ...batchLayout(o),
+    }),
+    units,
+    grain: grainOf(units, cost / Math.max(1, units)),
+    cost,
+  }
+}
