@@ -17,7 +17,7 @@ export function randomKey(...parts: number[]): number {
 }
 
 /** Uniform in [0, 1) with 53 random bits. */
-function randomUniform(key: number, counter: number): number {
+export function randomUniform(key: number, counter: number): number {
   const high = mix(mix(2 * counter + key) ^ key)
   const low = mix(mix(2 * counter + 1 + key) ^ key)
   return (high * 2 ** 21 + (low >>> 11)) / 2 ** 53

@@ -16,7 +16,9 @@ export function formatOf(path: string): TextFormat {
   const extension = /\.([^./\\]+)$/.exec(path)?.[1].toLowerCase() ?? ''
   const format = Object.hasOwn(EXTENSIONS, extension) ? EXTENSIONS[extension] : undefined
   if (!format)
-    throw new DataError(`[data] ${path}: unknown kind of file; it must end in .tsv, .csv, .jsonl or .txt`)
+    throw new DataError(
+      `[data] ${path}: unknown kind of file; it must end in .tsv, .csv, .jsonl, .txt or .parquet`,
+    )
   return format
 }
 
@@ -76,7 +78,7 @@ export async function csvRecords(text: string, name: string): Promise<TableRecor
   return records
 }
 
-function csvReason(code: string): string {
+export function csvReason(code: string): string {
   if (code === 'CSV_QUOTE_NOT_CLOSED') return 'a quoted field that begins here or before has no closing quote'
   if (code === 'CSV_INVALID_CLOSING_QUOTE')
     return 'text after the closing quote of a field; a quote inside a field is written ""'

@@ -37,6 +37,7 @@ export interface TextDatasetOptions extends ColumnChoice {
  *   these a usual name such as text, sentence or label.
  * - `jsonl`: one object a line; the text a string, the label a string, number or boolean.
  * - `txt`: one text a line, no labels.
+ * - `parquet`, by its extension: columns as those of jsonl; lines are the numbers of the rows.
  *
  * Lines of white space are skipped. Labels are trimmed, texts are not.
  *
@@ -44,8 +45,23 @@ export interface TextDatasetOptions extends ColumnChoice {
  * surplus column, an unknown column, an empty file, text that is not UTF-8.
  */
 export async function readTextDataset(path: string, options: TextDatasetOptions = {}): Promise<TextRow[]> {
+  if (options.format === undefined && /\.parquet$/i.test(path))
+    return checkRows(await parquetRows(path, options), path, options)
   const format = options.format ?? formatOf(path)
   return parseTextDataset(await readTextFile(path), path, { ...options, format })
+}
+
+/** Rows of a Parquet file as those of a jsonl file; their numbers stand for lines, classes go by their names if they have some. */
+async function parquetRows(path: string, options: TextDatasetOptions): Promise<TextRow[]> {
+  const { loadDataset } = await import('./dataset/load-dataset.ts')
+  const { train } = await loadDataset(path, { dataFiles: { train: '*' } })
+  const named = Object.entries(train.features).filter(([, { names }]) => names)
+  const records = Array.from(train, (row, i) => {
+    const fields = { ...row }
+    for (const [column, { names }] of named) fields[column] = names![Number(row[column])] ?? row[column]
+    return { line: i + 1, fields }
+  })
+  return jsonRows(records, path, options)
 }
 
 /** What `readTextDataset` does with the text of a file; `name` is for messages. Works in browsers. */
@@ -55,8 +71,12 @@ export async function parseTextDataset(
   options: TextDatasetOptions & { format: TextFormat },
 ): Promise<TextRow[]> {
   const rows = await rowsOf(text, name, options)
-  if (rows.length === 0)
-    throw new DataError(`[data] ${name} ${text.trim() === '' ? 'is empty' : 'has a header but no rows'}`)
+  if (rows.length === 0 && text.trim() !== '') throw new DataError(`[data] ${name} has a header but no rows`)
+  return checkRows(rows, name, options)
+}
+
+function checkRows(rows: TextRow[], name: string, options: TextDatasetOptions): TextRow[] {
+  if (rows.length === 0) throw new DataError(`[data] ${name} is empty`)
   if (options.labels === 'required') for (const row of rows) checkLabel(row)
   if (options.labels === 'ignored') for (const row of rows) delete row.label
   for (const row of rows) {

@@ -52,7 +52,7 @@ export async function readLanguageData(args: DataArguments): Promise<TrainingDat
   if (args.labelColumn !== undefined)
     throw new DataError('[finetune] --label-column has no meaning for the task causal-lm; leave it out')
   const read = async (path: string): Promise<TrainingText[]> => {
-    if (formatOf(path) !== 'txt') {
+    if (path.endsWith('.parquet') || formatOf(path) !== 'txt') {
       const rows = await readTextDataset(path, { labels: 'ignored', textColumn: args.textColumn })
       return rows.slice(0, args.limit).map(({ text }) => ({ text }))
     }

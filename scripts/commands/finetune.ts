@@ -29,7 +29,7 @@ export function registerFinetune(program: Command): void {
     .command('finetune')
     .description('fine-tunes a pretrained model on texts')
     .requiredOption('--model <id or folder>', 'the model to begin with')
-    .requiredOption('--train <file>', 'texts to learn from: tsv, csv, jsonl or txt')
+    .requiredOption('--train <file>', 'texts to learn from: tsv, csv, jsonl, txt or parquet')
     .addOption(
       new Option('--task <name>', 'what to learn')
         .choices(['text-classification', 'causal-lm'])

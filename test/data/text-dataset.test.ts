@@ -220,7 +220,7 @@ describe('files', () => {
     )
     await mkdir(join(folder, 'folder.tsv'))
     await expect(readTextDataset(join(folder, 'folder.tsv'))).rejects.toThrow('is a folder')
-    expect(await refusal('a.parquet', 'x')).toContain('it must end in .tsv, .csv, .jsonl or .txt')
+    expect(await refusal('a.arrow', 'x')).toContain('it must end in .tsv, .csv, .jsonl, .txt or .parquet')
     expect(await refusal('constructor', 'x')).toContain('unknown kind')
     expect(await read('data', 'a\t1', { format: 'tsv' })).toEqual([['a', '1', 1]])
   })

@@ -34,6 +34,25 @@ const finetune = (args: readonly string[], options = {}) =>
   )
 
 describe('finetune', () => {
+  it('reads Parquet', async () => {
+    const parquet = join(import.meta.dirname, '../goldens/parquet/snappy.parquet')
+    const output = join(folder, 'trained')
+    const result = await finetune([
+      '--train',
+      parquet,
+      '--limit',
+      '8',
+      '--epochs',
+      '1',
+      '--output',
+      output,
+      '--json',
+    ])
+    expect(result.code).toBe(0)
+    const config = JSON.parse(await readFile(join(output, 'config.json'), 'utf8'))
+    expect(config.id2label).toEqual({ 0: 'ham', 1: 'other', 2: 'spam' })
+  })
+
   it('trains, evaluates, saves, and reports all of it as JSON', async () => {
     const output = join(folder, 'trained')
     const args = [

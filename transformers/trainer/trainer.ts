@@ -16,7 +16,8 @@ import { CausalLm } from './causal-lm.ts'
 import { TextClassification } from './classification.ts'
 import { type Batch, type BatchInputs, collate, type Layout } from './collate.ts'
 import { decayGroups } from './groups.ts'
-import type { Encoded, Task, TrainingText } from './task.ts'
+import type { Encoded, Task } from './task.ts'
+import { type TrainingTexts, trainingTexts } from './texts.ts'
 
 /** What a model must be to be trained here: those of `AutoModelForSequenceClassification` and `...ForCausalLM` are. */
 export interface TrainableModel
@@ -63,6 +64,9 @@ export interface TrainerOptions {
   tokenizer: PreTrainedTokenizer
   task: TrainingTask
   args?: TrainingArguments
+  /** Columns of a data set. Default: those with usual names, such as text, sentence and label. */
+  textColumn?: string
+  labelColumn?: string
   /** Called after each step. */
   onStep?: (progress: TrainingProgress) => void
   /** Ends training after the step under way. */
@@ -78,7 +82,7 @@ const PENDING_LOSSES = 2
  *
  * ```ts
  * const trainer = new Trainer({ model, tokenizer, task: 'text-classification', args: { epochs: 1, batchSize: 32 } })
- * await trainer.train(trainTexts) // [{ text: 'A fine film.', label: 'positive' }, ...]
+ * await trainer.train(trainTexts) // [{ text: 'A fine film.', label: 'positive' }, ...], or what loadDataset gives
  * console.log(await trainer.evaluate(testTexts)) // { loss, accuracy, macroF1 }
  * await trainer.save('my-model')
  * ```
@@ -113,13 +117,13 @@ export class Trainer {
    * Trains on the texts, and leaves the model in evaluation mode.
    * @throws RangeError for a label that the model does not know; InputError where the loss is no longer a number
    */
-  async train(texts: readonly TrainingText[]): Promise<TrainingResult> {
+  async train(texts: TrainingTexts): Promise<TrainingResult> {
     const { model, args } = this
     const { signal, onStep } = this.#options
     const start = performance.now()
     const seconds = () => (performance.now() - start) / 1000
     manualSeed(args.seed)
-    const data = await this.#task.encode(texts)
+    const data = await this.#encode(texts)
     const { lengths } = data.texts
     const total = totalSteps(lengths, args)
     const optimizer = new AdamW(decayGroups(model, args.weightDecay), { lr: args.lr })
@@ -178,6 +182,13 @@ export class Trainer {
     }
   }
 
+  async #encode(texts: TrainingTexts): Promise<Encoded> {
+    const { task, textColumn, labelColumn } = this.#options
+    const { label2id } = this.model.config
+    const needsLabel = task === 'text-classification'
+    return this.#task.encode(await trainingTexts(texts, { needsLabel, label2id, textColumn, labelColumn }))
+  }
+
   /**
    * Records forward and backward of all batches of a step. Each loss is the batch's sum over the step's number of terms, so
    * that 4 batches of 2 give the gradients of one of 8, however long their texts are.
@@ -200,8 +211,8 @@ export class Trainer {
   }
 
   /** Loss and the task's measures on texts that have labels. Nothing is trained, dropout is off. */
-  async evaluate(texts: readonly TrainingText[]): Promise<Record<string, number>> {
-    const data = await this.#task.encode(texts)
+  async evaluate(texts: TrainingTexts): Promise<Record<string, number>> {
+    const data = await this.#encode(texts)
     const evaluation = this.#task.evaluation(data)
     this.model.eval()
     for (const indices of batchesByLength(data.texts.lengths, this.args)) {
