@@ -1,49 +1,37 @@
-import { listFiles } from '@huggingface/hub'
-import { HubError, messageOf } from '../../hub/errors.ts'
-import { type HubOptions, openUrl } from '../../hub/index.ts'
-import { checkRepoId, checkRevision } from '../../hub/repo-id.ts'
+import { hubSettings, isNode } from '../../hub/environment.ts'
+import {
+  download,
+  type HubOptions,
+  listFiles,
+  openInput,
+  openUrl,
+  resolveUrl,
+  snapshotDownload,
+} from '../../hub/index.ts'
 import type { DataSource } from './sources.ts'
 
-/** A data set of the Hub, read from there in ranges. */
-export async function hubSource(id: string, options: HubOptions): Promise<DataSource> {
-  const { revision = 'main', signal } = options
-  checkRepoId(id)
-  checkRevision(revision)
-  const { hubSettings } = await import('../../hub/node-cache.ts')
-  const { localFilesOnly, token: given, endpoint: address, cacheDir } = options
-  const { endpoint, token, offline } = await hubSettings({
-    offline: localFilesOnly,
-    token: given,
-    endpoint: address,
-    cacheDir,
-  })
-  if (offline)
-    throw new HubError(`[data] ${id} is not read offline; give a local folder, or unset HF_HUB_OFFLINE`)
-  const paths: string[] = []
-  try {
-    const repo = { type: 'dataset', name: id } as const
-    const access = token === undefined ? {} : { accessToken: token }
-    for await (const { type, path } of listFiles({
-      repo,
-      revision,
-      recursive: true,
-      hubUrl: endpoint,
-      ...access,
-    }))
-      if (type === 'file') paths.push(path)
-  } catch (error) {
-    signal?.throwIfAborted()
-    throw new HubError(
-      `[data] the files of ${id} cannot be listed: ${messageOf(error)}; check the id and the network`,
-    )
+/**
+ * A data set of the Hub. In Node its files come into the Hugging Face cache as they are needed; streamed, or in a page, they
+ * are read from the Hub in ranges and kept nowhere. Offline what the cache has of it serves.
+ */
+export async function hubSource(
+  id: string,
+  options: HubOptions & { streaming?: boolean },
+): Promise<DataSource> {
+  const hub: HubOptions = { ...options, repoType: 'dataset' }
+  const { token, offline } = await hubSettings(hub)
+  if (offline) {
+    const { localSource } = await import('./node-source.ts')
+    return { ...(await localSource(await snapshotDownload(id, hub)))!, name: id }
   }
+  const paths = (await listFiles(id, hub)).map(({ path }) => path)
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
   return {
     name: id,
     paths,
-    open(path) {
-      const file = path.split('/').map(encodeURIComponent).join('/')
-      return openUrl(`${endpoint}/datasets/${id}/resolve/${revision}/${file}`, { headers, signal })
+    async open(path) {
+      if (isNode && !options.streaming) return openInput(await download(id, path, hub))
+      return openUrl(await resolveUrl(id, path, hub), { headers, signal: hub.signal })
     },
   }
 }

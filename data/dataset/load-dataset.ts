@@ -1,6 +1,7 @@
 import type { HubOptions } from '../../hub/index.ts'
 import { matchFiles } from '../../hub/model-files.ts'
 import { DataError } from '../errors.ts'
+import { cardFiles } from './card.ts'
 import type { Dataset } from './dataset.ts'
 import type { Features, Row } from './features.ts'
 import { type DataFormat, dataFormatOf, openRows } from './formats.ts'
@@ -14,7 +15,7 @@ export interface LoadDatasetOptions extends HubOptions, TableOptions {
   split?: string
   /** Read while going through it, in constant memory. Default false: everything in memory. */
   streaming?: boolean
-  /** Configuration of a data set that has several: the folder that its files lie in. */
+  /** Configuration of a data set that has several: by its card (README.md), else the folder that its files lie in. */
   name?: string
   /** Patterns (`*` and `?`) of the files, of all splits or by split. Default: by the files' names. */
   dataFiles?: string | readonly string[] | Readonly<Record<string, string | readonly string[]>>
@@ -59,7 +60,8 @@ export async function loadDataset(
 ): Promise<Dataset | IterableDataset | Record<string, Dataset> | Record<string, IterableDataset>> {
   const { split, streaming = false } = options
   const found = await findSource(source, options)
-  const splits = chooseFiles(found, options)
+  const dataFiles = options.dataFiles ?? (await cardFiles(found, options.name))
+  const splits = chooseFiles(found, { ...options, dataFiles })
   if (split !== undefined && !splits.has(split))
     throw new DataError(
       `[data] ${found.name} has no split "${split}"; there are: ${[...splits.keys()].join(', ')}`,
@@ -78,7 +80,7 @@ function chooseFiles(source: DataSource, options: LoadDatasetOptions): Map<strin
   const isData = (path: string) => (format ?? dataFormatOf(path)) !== undefined
   const match = (patterns: string | readonly string[]) => {
     const list = typeof patterns === 'string' ? [patterns] : patterns
-    const files = matchFiles(source.paths, list).sort()
+    const files = matchFiles(source.paths, { include: list }).sort()
     if (files.length === 0)
       throw new DataError(
         `[data] ${source.name} has no file ${list.map((p) => JSON.stringify(p)).join(', ')}`,

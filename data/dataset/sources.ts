@@ -13,7 +13,10 @@ export interface DataSource {
 }
 
 /** @throws DataError, HubError where there is no such file, folder or data set */
-export async function findSource(source: string, options: HubOptions): Promise<DataSource> {
+export async function findSource(
+  source: string,
+  options: HubOptions & { streaming?: boolean },
+): Promise<DataSource> {
   if (/^https?:\/\//i.test(source)) return urlSource(source)
   const inNode = typeof process !== 'undefined' && process.versions?.node !== undefined
   const local = inNode ? await (await import('./node-source.ts')).localSource(source) : undefined

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { DataError, Dataset, IterableDataset, loadDataset, readTextDataset } from '../../data/index.ts'
+import { startHub } from '../hub/local-hub/hub.ts'
 import { hasPython, python } from '../hub/python.ts'
 import { temporaryFolder } from '../hub/temporary-folder.ts'
 
@@ -215,6 +216,22 @@ describe('splits', () => {
     )
   })
 
+  test('the card says which files are of which configuration', async () => {
+    const configs = ['a', 'b'].map(
+      (name) => `- config_name: ${name}\n  data_files:\n  - split: ${name}1\n    path: "${name}/*.jsonl"\n`,
+    )
+    const files = { 'a/x.jsonl': '{"n":1}', 'b/y.jsonl': '{"n":2}' }
+    const root = await folder({ ...files, 'README.md': `---\nconfigs:\n${configs.join('')}---\n# Data\n` })
+    expect(await failure(loadDataset(root))).toContain('several configurations; choose one with name: a, b')
+    expect(await failure(loadDataset(root, { name: 'c' }))).toContain('no configuration "c"; there are: a, b')
+    expect((await loadDataset(root, { name: 'b' })).b1.column('n')).toEqual([2])
+    const one = await folder({ ...files, 'README.md': `---\nconfigs:\n${configs[0]}---\n` })
+    expect(Object.keys(await loadDataset(one))).toEqual(['a1'])
+    expect(Object.keys(await loadDataset(await folder({ ...files, 'README.md': '# Data' })))).toEqual([
+      'train',
+    ])
+  })
+
   test('files as told, and what is not there', async () => {
     const root = await folder({ 'a.csv': 'n\n1\n', 'b.csv': 'n\n2\n', 'c.dat': 'n\n3\n' })
     const data = await loadDataset(root, { dataFiles: { learn: 'a.*', check: ['b.csv'] } })
@@ -351,5 +368,45 @@ describe('a stream', () => {
     expect(shuffled).not.toEqual(await list(stream))
     expect([...shuffled].sort((a, b) => a - b)).toEqual(await list(stream))
     expect(shuffled[0]).toBeLessThan(4)
+  })
+})
+
+describe('from the Hub', () => {
+  const id = 'owner/mails'
+  const files = {
+    'README.md': '---\nlicense: mit\n---\n# Mails\n',
+    'data/train-00000-of-00001.jsonl': '{"text":"a","label":0}\n{"text":"b","label":1}',
+    'data/test-00000-of-00001.jsonl': '{"text":"c","label":1}',
+  }
+
+  async function hubWithMails() {
+    const hub = await startHub()
+    onTestFinished(hub.stop)
+    hub.update(id, files, 'dataset')
+    return {
+      hub,
+      settings: {
+        endpoint: hub.endpoint,
+        cacheDir: await temporaryFolder(),
+        retryDelay: 1,
+        token: false,
+      } as const,
+    }
+  }
+
+  test('into the cache, and offline out of it; streamed without it', async () => {
+    const { hub, settings } = await hubWithMails()
+    const stream = await loadDataset(id, { ...settings, split: 'train', streaming: true })
+    expect((await stream.toDataset()).column('text')).toEqual(['a', 'b'])
+    const { train, test: held } = await loadDataset(id, settings)
+    expect([train.length, held.length]).toEqual([2, 1])
+    await hub.stop()
+    const offline = await loadDataset(id, { ...settings, localFilesOnly: true, split: 'test' })
+    expect(offline.at(0)).toEqual({ text: 'c', label: 1 })
+  })
+
+  test('a data set that is not there', async () => {
+    const { settings } = await hubWithMails()
+    await expect(loadDataset('owner/none', settings)).rejects.toThrow(/^\[hub\] [^\n]*owner\/none/)
   })
 })

@@ -30,8 +30,8 @@ export interface Hub {
   requests: SeenRequest[]
   repositories: Map<string, Repository>
   objects: Objects
-  /** Puts a commit with these files on `main` of a model; the repository is made where there is none. */
-  update(id: string, files: Record<string, Content>): string
+  /** Puts a commit with these files on `main` of a model (or data set); the repository is made where there is none. */
+  update(id: string, files: Record<string, Content>, type?: Repository['type']): string
   /** Makes one of the two hosts answer in another way; the listener returns false to leave a request to the usual routes. */
   intercept(
     listener: (request: IncomingMessage, response: ServerResponse, host: SeenRequest['host']) => boolean,
@@ -86,9 +86,9 @@ export async function startHub(options: HubOptions = {}): Promise<Hub> {
     requests,
     repositories,
     objects,
-    update(id, contents) {
-      const key = repositoryKey('model', id)
-      const repository = repositories.get(key) ?? newRepository('model', id)
+    update(id, contents, type = 'model') {
+      const key = repositoryKey(type, id)
+      const repository = repositories.get(key) ?? newRepository(type, id)
       repositories.set(key, repository)
       const files = Object.entries(contents).map(([path, content]): [string, StoredFile] => [
         path,
