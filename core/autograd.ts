@@ -6,6 +6,7 @@ import type { Op, ViewOp } from './op.ts'
 import { full } from './ops/create.ts'
 import { method } from './ops/define.ts'
 import { sumTo } from './ops/views.ts'
+import { isProfiling, recordedFor } from './profile/scope.ts'
 import { formatShape, sameShape } from './shape.ts'
 import { apply, Tensor } from './tensor.ts'
 
@@ -97,7 +98,9 @@ function propagate(
       return hooked
     })
     if (dys.every((d) => d === null)) continue
-    differentiate(node, dys, options.createGraph ?? false, give)
+    const run = () => differentiate(node, dys, options.createGraph ?? false, give)
+    if (isProfiling()) recordedFor(node, run)
+    else run()
     if (!options.retainGraph && !options.createGraph) {
       finished.push(node)
     }

@@ -15,6 +15,9 @@ export interface Binding {
   readonly offset: number
 }
 
+/** Told what a kernel took; see `Executable.onKernel`. */
+export type KernelTimer = (kernel: number, milliseconds: number) => void
+
 export interface Executable {
   /** Bytes of intermediates: what the plan needs of the arena. */
   readonly arenaBytes: number
@@ -25,6 +28,11 @@ export interface Executable {
    */
   run(bindings: readonly Binding[], scalars: readonly number[]): Promise<void>
   runSync?(bindings: readonly Binding[], scalars: readonly number[]): void
+  /**
+   * While set, a run tells after each kernel its number and the milliseconds that it took, or -1 for what it cannot tell
+   * apart. Slower: kernels run one by one.
+   */
+  onKernel?: KernelTimer | null
   /** The generated code and how it is run, a line each: debug level 4. */
   describe?(): string
   /** Frees what belongs to this plan alone. */

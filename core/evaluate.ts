@@ -9,6 +9,7 @@ import { effectsDone, pendingEffects } from './ops/effects.ts'
 import { clearPlans, planFor } from './plan/cache.ts'
 import { type PendingGraph, pendingGraph } from './plan/graph-key.ts'
 import { lower } from './plan/lower.ts'
+import { type PlanTimer, timePlan } from './profile/recorder.ts'
 import { rootBytes, trackRoot } from './roots.ts'
 import { numel } from './shape.ts'
 import { toDeviceLayout } from './state.ts'
@@ -44,6 +45,7 @@ interface Job {
   transient: DeviceBuffer[]
   bindings: () => Binding[]
   planned: ReturnType<typeof planFor>
+  timer: PlanTimer | null
 }
 
 /** Plans the pending graph and marks its results as computed; what is left is to run it. */
@@ -82,7 +84,8 @@ function prepareJob(values: readonly Value[], backend: Backend): Job | null {
       return { buffer, offset: 0 }
     })
   for (const v of graph.roots) rootBuffers.push(backend.allocate(Math.max(4, deviceBytes(v))))
-  return { graph, backend, rootBuffers, transient, bindings, planned }
+  const timer = timePlan(graph, planned.executable, planned.hit)
+  return { graph, backend, rootBuffers, transient, bindings, planned, timer }
 }
 
 /** Host data goes anywhere; what is in a device's memory is read there only. */
@@ -153,7 +156,10 @@ function release(job: Job): void {
 function runNow(job: Job): void {
   const start = performance.now()
   try {
-    job.planned.executable.runSync!(job.bindings(), job.graph.scalars)
+    const bindings = job.bindings()
+    job.timer?.begin()
+    job.planned.executable.runSync!(bindings, job.graph.scalars)
+    job.timer?.end()
   } catch (e) {
     for (const b of job.rootBuffers) job.backend.free(b)
     throw e
@@ -199,7 +205,10 @@ async function runQueued(job: Job): Promise<void> {
   const mine = (async () => {
     await before
     try {
-      await job.planned.executable.run(job.bindings(), job.graph.scalars)
+      const bindings = job.bindings()
+      job.timer?.begin()
+      await job.planned.executable.run(bindings, job.graph.scalars)
+      job.timer?.end()
     } finally {
       release(job)
     }

@@ -76,6 +76,8 @@ export {
   unsqueeze,
 } from './ops/views.ts'
 export { maskedFill, where } from './ops/where.ts'
+export { type ProfileOptions, profile } from './profile/profile.ts'
+export type { ModuleRow, Profile, ProfileRow } from './profile/report.ts'
 export { defaultGenerator, Generator, manualSeed } from './random.ts'
 
 import './gradients.ts'

@@ -1,11 +1,13 @@
 import type { DeviceName } from '../core/backend.ts'
 import { type DType, type Removable, type Tensor, zeroGrad } from '../core/index.ts'
 import { assign, StateTensor } from '../core/ops/effects.ts'
+import { isProfiling, recordedAt } from '../core/profile/scope.ts'
 import { State } from '../core/state.ts'
 import { describeModule } from './describe.ts'
 import { keepOutputs } from './keep-outputs.ts'
 import { moveModule } from './move.ts'
 import type { Parameter } from './parameter.ts'
+import { leavePlace, placeOf } from './profile.ts'
 import { type LoadResult, loadStateDict, type StateDict, stateDictOf } from './state-dict.ts'
 import { type AnyModule, bufferPaths, childrenOf, MODULE, once, parameterPaths, walk } from './tree.ts'
 
@@ -57,9 +59,12 @@ function call(module: AnyModule, given: unknown[]): unknown {
   depth++
   let output: unknown
   try {
-    output = module.forward(...(args as never[]))
+    output = isProfiling()
+      ? recordedAt(placeOf(module), () => module.forward(...(args as never[])))
+      : module.forward(...(args as never[]))
   } finally {
     depth--
+    if (depth === 0) leavePlace()
   }
   for (const hook of own?.after ?? []) {
     const changed = hook(module, args, output)

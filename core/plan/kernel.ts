@@ -49,6 +49,8 @@ export interface MapKernel {
   readonly stores: readonly Store[]
   /** For debug output and profiles: the ops that were fused. */
   readonly label: string
+  /** Place in the graph of the node that it computes, where a profile asked for it. */
+  origin?: number
 }
 
 export type Combine = 'sum' | 'prod' | 'max' | 'min'
@@ -70,6 +72,7 @@ export interface ReduceKernel {
   readonly scalars: readonly KernelScalar[]
   readonly stores: readonly Store[]
   readonly label: string
+  origin?: number
 }
 
 /** An operand of a hand-written kernel. */
@@ -92,6 +95,7 @@ export interface CallKernel {
   readonly attrs: Readonly<Record<string, boolean | number | string>>
   readonly scalars: readonly KernelScalar[]
   readonly label: string
+  origin?: number
 }
 
 /**

@@ -27,11 +27,11 @@ import { mergeMaps } from './merge.ts'
 import { Overwrites } from './overwrites.ts'
 
 /** Plans a graph. Values that turn out to need memory are added until every kernel can be built. */
-export function lower(graph: PendingGraph): KernelPlan {
+export function lower(graph: PendingGraph, options: { origins?: boolean } = {}): KernelPlan {
   const forced = new Set<Value>()
   for (;;) {
     try {
-      return new Lowering(graph, forced).run()
+      return new Lowering(graph, forced).run(options.origins ?? false)
     } catch (e) {
       if (!(e instanceof NeedsStorage) || forced.has(e.value)) throw e
       forced.add(e.value)
@@ -67,8 +67,12 @@ class Lowering implements LoopContext {
     }
   }
 
-  run(): KernelPlan {
-    for (const node of this.graph.nodes) this.emit(node)
+  run(origins: boolean): KernelPlan {
+    for (const node of this.graph.nodes) {
+      const first = this.kernels.length
+      this.emit(node)
+      if (origins) for (let k = first; k < this.kernels.length; k++) this.kernels[k].origin = node.position
+    }
     const kernels = mergeMaps(this.kernels, this.buffers.length)
     markLifetimes(kernels, this.buffers)
     return { kernels, buffers: this.buffers, scalarCount: this.graph.scalars.length }

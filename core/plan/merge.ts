@@ -77,7 +77,8 @@ function merge(a: MapKernel, b: MapKernel): MapKernel {
     ...a.stores.filter((s) => !b.stores.some((t) => sameOperand(s.operand, t.operand))),
     ...b.stores.map((s) => ({ operand: s.operand, value: rewrite(s.value, moved, memo) })),
   ]
-  return { kind: 'map', shape: a.shape, loads, scalars, stores, label: `${a.label} & ${b.label}` }
+  const label = `${a.label} & ${b.label}`
+  return { kind: 'map', shape: a.shape, loads, scalars, stores, label, origin: a.origin }
 }
 
 /**

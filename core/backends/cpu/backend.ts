@@ -1,4 +1,4 @@
-import type { Backend, BackendMemory, Binding, DeviceBuffer, Executable } from '../../backend.ts'
+import type { Backend, BackendMemory, Binding, DeviceBuffer, Executable, KernelTimer } from '../../backend.ts'
 import type { TypedArray } from '../../dtype.ts'
 import type { CallKernel, KernelPlan } from '../../plan/kernel.ts'
 import { turn } from '../../turn.ts'
@@ -18,14 +18,6 @@ const SLICE = 50
 
 /** Nanoseconds of work that could be shared, from which workers are started: a script of a few small ops needs none. */
 const WORTH_WORKERS = 3_000_000
-
-/** Called after each kernel of a plan with its number and how long it took. */
-export type KernelTimer = (kernel: number, milliseconds: number) => void
-
-export interface CpuExecutable extends Executable {
-  /** While set, kernels run one by one and are timed; only where the calling thread works too. */
-  onKernel: KernelTimer | null
-}
 
 export interface CpuSettings {
   /** The calling thread included. */
@@ -146,7 +138,7 @@ export class CpuBackend implements Backend {
     return (buffer as CpuBuffer).address + byteOffset
   }
 
-  prepare(plan: KernelPlan): CpuExecutable {
+  prepare(plan: KernelPlan): Executable {
     const program = new Program(plan, {
       heap: this.#heap,
       code: this.#code,
@@ -155,11 +147,11 @@ export class CpuBackend implements Backend {
       shareAlways: this.#settings.shareAlways,
     })
     this.#programs.add(program)
-    const executable: CpuExecutable = {
+    const executable: Executable = {
       arenaBytes: program.arenaBytes,
       onKernel: null,
-      run: (bindings, scalars) => this.#run(program, bindings, scalars, executable.onKernel),
-      runSync: (bindings, scalars) => this.#runSync(program, bindings, scalars, executable.onKernel),
+      run: (bindings, scalars) => this.#run(program, bindings, scalars, executable.onKernel ?? null),
+      runSync: (bindings, scalars) => this.#runSync(program, bindings, scalars, executable.onKernel ?? null),
       describe: () => program.describe(),
       dispose: () => {
         this.#programs.delete(program)

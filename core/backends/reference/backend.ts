@@ -1,4 +1,4 @@
-import type { Backend, BackendMemory, Binding, DeviceBuffer, Executable } from '../../backend.ts'
+import type { Backend, BackendMemory, Binding, DeviceBuffer, Executable, KernelTimer } from '../../backend.ts'
 import { dtypeInfo, type TypedArray } from '../../dtype.ts'
 import type { Kernel, KernelPlan } from '../../plan/kernel.ts'
 import { compileCall } from './calls.ts'
@@ -83,6 +83,7 @@ export const createReferenceBackend = (options?: ReferenceOptions): ReferenceBac
 
 class ReferenceExecutable implements Executable {
   readonly arenaBytes: number
+  onKernel: KernelTimer | null = null
   private readonly plan: KernelPlan
   private readonly float64: boolean
   private readonly kernels: ((run: Run) => void)[]
@@ -118,7 +119,12 @@ class ReferenceExecutable implements Executable {
         )
       return { buffer: own(buffer), offset }
     })
-    for (const kernel of this.kernels) kernel({ placed, scalars, float64: this.float64 })
+    const run = { placed, scalars, float64: this.float64 }
+    for (const [i, kernel] of this.kernels.entries()) {
+      const start = this.onKernel ? performance.now() : 0
+      kernel(run)
+      this.onKernel?.(i, performance.now() - start)
+    }
   }
 
   async run(bindings: readonly Binding[], scalars: readonly number[]): Promise<void> {
