@@ -55,7 +55,8 @@ function kernelsOf(graph: PendingGraph): KernelInfo[] {
     },
   }
   return kernels.map((k) => ({
-    label: k.label,
+    // all products are one op here, whichever way they were recorded
+    label: k.kind === 'call' ? k.name : k.label,
     origin: k.origin === undefined ? undefined : originOf(graph.nodes[k.origin]),
     ...workOf(k, values),
   }))

@@ -2,8 +2,9 @@ import type { Command } from 'commander'
 import { type DeviceArguments, useDevice } from '../command-line/device.ts'
 import { deviceOption, jsonOption, repeated, threadsOption } from '../command-line/options.ts'
 import { printJson, table } from '../command-line/output.ts'
+import { type ProfileArguments, profiled, profileOption } from '../command-line/profile.ts'
 
-interface ClassifyArguments extends DeviceArguments {
+interface ClassifyArguments extends DeviceArguments, ProfileArguments {
   model: string
   text: string[]
   json?: boolean
@@ -16,6 +17,7 @@ export function registerClassify(program: Command): void {
     .requiredOption('--model <id or folder>', 'the classifier')
     .requiredOption('--text <text>', 'a text; may be repeated', repeated)
     .addOption(deviceOption())
+    .addOption(profileOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .action(classify)
@@ -28,7 +30,7 @@ async function classify(args: ClassifyArguments): Promise<void> {
   const tokenizer = await loadTokenizer(folder)
   await useDevice(args)
   const model = await loadClassifier(folder)
-  const results = await classifyTexts(model, tokenizer, args.text)
+  const results = await profiled(args, () => classifyTexts(model, tokenizer, args.text))
   if (args.json) printJson({ results })
   else {
     const rows = results.map(({ label, score, text }) => [label, score.toFixed(4), shortened(text)])

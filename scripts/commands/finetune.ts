@@ -13,9 +13,10 @@ import {
   threadsOption,
 } from '../command-line/options.ts'
 import { notice, peakMemoryBytes, printJson, table } from '../command-line/output.ts'
+import { type ProfileArguments, profiled, profileOption } from '../command-line/profile.ts'
 import type { DataArguments } from '../command-line/training-data.ts'
 
-interface FinetuneArguments extends DeviceArguments, DataArguments, TrainingArguments {
+interface FinetuneArguments extends DeviceArguments, DataArguments, ProfileArguments, TrainingArguments {
   model: string
   task: TrainingTask
   output?: string
@@ -79,6 +80,7 @@ export function registerFinetune(program: Command): void {
     )
     .addOption(option('--seed <n>', 'of order, dropout and new weights (default: 42)', nonNegativeInteger))
     .addOption(deviceOption())
+    .addOption(profileOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .action(finetune)
@@ -114,12 +116,8 @@ async function finetune(args: FinetuneArguments): Promise<void> {
           ),
       }),
   )
-  let result: TrainingResult
-  try {
-    result = await trainer.train(data.train)
-  } finally {
-    progress.stop()
-  }
+  const train = () => trainer.train(data.train).finally(() => progress.stop())
+  const result = await profiled(args, train)
   const metrics = data.eval && !result.interrupted ? await trainer.evaluate(data.eval) : undefined
   const saved = args.output !== undefined && result.steps > 0
   if (saved) await trainer.save(args.output!)

@@ -12,8 +12,9 @@ import {
   threadsOption,
 } from '../command-line/options.ts'
 import { notice, printJson } from '../command-line/output.ts'
+import { type ProfileArguments, profiled, profileOption } from '../command-line/profile.ts'
 
-interface GenerateArguments extends DeviceArguments {
+interface GenerateArguments extends DeviceArguments, ProfileArguments {
   model: string
   prompt: string
   chat?: boolean
@@ -56,6 +57,7 @@ export function registerGenerate(program: Command): void {
     )
     .addOption(deviceOption())
     .addOption(threadsOption())
+    .addOption(profileOption())
     .addOption(jsonOption())
     .action(generateText)
 }
@@ -93,17 +95,14 @@ async function generateText(args: GenerateArguments): Promise<void> {
     },
   })
   const clock = new TokenClock()
-  const { newTokens } = await model.generate([ids], {
-    ...options,
-    signal,
-    streamer: {
-      put(tokens) {
-        clock.tick()
-        words.put(tokens)
-      },
-      end: () => words.end(),
+  const streamer = {
+    put(tokens: readonly number[]) {
+      clock.tick()
+      words.put(tokens)
     },
-  })
+    end: () => words.end(),
+  }
+  const { newTokens } = await profiled(args, () => model.generate([ids], { ...options, signal, streamer }))
   process.stdout.write('\n')
   const { prefillSeconds, tokensPerSecond } = clock
   notice(
