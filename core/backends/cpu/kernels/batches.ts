@@ -1,16 +1,25 @@
 /** Batch dimensions of strided operands: up to three, numbered row by row. */
 import type { CallOperand } from '../../../plan/kernel.ts'
-import type { FunctionBuilder, I32, Variable } from '../assembler.ts'
+import { Address, type FunctionBuilder, type I32, type Variable } from '../assembler.ts'
 import { bytesOf } from './arguments.ts'
 
 /** Fields of an argument block that say where batch number i of an operand is; strides in bytes. */
 export const batchFields = {
   size1: 'i32',
   size2: 'i32',
-  stride0: 'i32',
-  stride1: 'i32',
-  stride2: 'i32',
+  stride0: 'address',
+  stride1: 'address',
+  stride2: 'address',
 } as const
+
+/** The fields as code reads them. */
+export interface BatchParameters {
+  readonly size1: I32
+  readonly size2: I32
+  readonly stride0: Address
+  readonly stride1: Address
+  readonly stride2: Address
+}
 
 export interface BatchLayout {
   readonly size1: number
@@ -31,10 +40,10 @@ export function batchLayout(o: CallOperand): BatchLayout {
 /** Bytes from the operand's start to batch number `index`. */
 export function batchOffset(
   f: FunctionBuilder,
-  p: Readonly<Record<keyof typeof batchFields, I32>>,
+  p: BatchParameters,
   index: I32,
-): Variable<I32> {
+): Variable<Address> {
   const rest = f.let(index.divU(p.size2))
-  const inner = index.remU(p.size2).mul(p.stride2)
-  return f.let(inner.add(rest.remU(p.size1).mul(p.stride1)).add(rest.divU(p.size1).mul(p.stride0)))
+  const inner = Address.of(index.remU(p.size2)).mul(p.stride2)
+  return f.let(inner.at(rest.remU(p.size1), p.stride1).at(rest.divU(p.size1), p.stride0))
 }

@@ -12,32 +12,32 @@ export interface FewRowsCode {
 }
 
 export const fewRowsBlock = argumentBlock({
-  x: 'i32',
-  w: 'i32',
-  y: 'i32',
-  bias: 'i32',
+  x: 'address',
+  w: 'address',
+  y: 'address',
+  bias: 'address',
   columns: 'i32',
   k: 'i32',
   blocks: 'i32',
   ...batchFields,
-  xRowStride: 'i32',
-  xStride: 'i32',
-  wColumnStride: 'i32',
-  wStride: 'i32',
-  yRowStride: 'i32',
-  yColumnStride: 'i32',
-  yBatchStride: 'i32',
-  biasRowStride: 'i32',
-  biasColumnStride: 'i32',
+  xRowStride: 'address',
+  xStride: 'address',
+  wColumnStride: 'address',
+  wStride: 'address',
+  yRowStride: 'address',
+  yColumnStride: 'address',
+  yBatchStride: 'address',
+  biasRowStride: 'address',
+  biasColumnStride: 'address',
   // where b is contiguous along N: partial sums [batch][parts][rows][columns], each over kPart of K
-  partial: 'i32',
+  partial: 'address',
   parts: 'i32',
   kPart: 'i32',
   xSize1: 'i32',
   xSize2: 'i32',
-  xStride0: 'i32',
-  xStride1: 'i32',
-  xStride2: 'i32',
+  xStride0: 'address',
+  xStride1: 'address',
+  xStride2: 'address',
 })
 export type FewRowsParameters = ReturnType<typeof fewRowsBlock.read>
 
@@ -50,6 +50,6 @@ export function fewRowsAddresses(f: FunctionBuilder, p: FewRowsParameters, batch
   return {
     x: f.let(p.x.add(batchOffset(f, { size1, size2, stride0, stride1, stride2 }, batch))),
     w: f.let(p.w.add(batchOffset(f, p, batch))),
-    y: f.let(p.y.add(batch.mul(p.yBatchStride))),
+    y: f.let(p.y.at(batch, p.yBatchStride)),
   }
 }

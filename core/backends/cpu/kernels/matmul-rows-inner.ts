@@ -1,5 +1,5 @@
 import { type DType, dtypeInfo } from '../../../dtype.ts'
-import { F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder, type Variable } from '../assembler.ts'
+import { Address, F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder, type Variable } from '../assembler.ts'
 import { loadFour, loadOne, sumLanes } from './elements.ts'
 import {
   type FewRowsCode,
@@ -32,8 +32,8 @@ function copyX(
   f: FunctionBuilder,
   code: FewRowsCode,
   p: FewRowsParameters,
-  x: I32,
-  to: I32,
+  x: Address,
+  to: Address,
   wholeK: I32,
 ): void {
   const width = widthOf(code.dtype)
@@ -46,11 +46,11 @@ function copyX(
         .mul(code.rows)
         .add(r * width)
       const lane = width === 8 ? i.and(1).shl(2).add(i.and(6).shrU(1)) : i.and(3)
-      f.storeF32(to.add(step.add(lane).shl(2)), from.loadF32())
+      f.storeF32(to.at(step.add(lane), 4), from.loadF32())
       from.set(from.add(p.xStride))
     })
     f.forFrom(i, p.k, 1, () => {
-      f.storeF32(to.add(i.mul(code.rows).add(r).shl(2)), from.loadF32())
+      f.storeF32(to.at(i.mul(code.rows).add(r), 4), from.loadF32())
       from.set(from.add(p.xStride))
     })
   }
@@ -60,8 +60,8 @@ function copyX(
 function addStep(
   f: FunctionBuilder,
   code: FewRowsCode,
-  w: I32,
-  x: I32,
+  w: Address,
+  x: Address,
   step: number,
   sums: Variable<F32x4>[],
   upper: I32x4,
@@ -90,7 +90,7 @@ function innerProducts(
   f: FunctionBuilder,
   code: FewRowsCode,
   p: FewRowsParameters,
-  at: { w: I32; y: I32; x: I32; column: I32; wholeK: I32 },
+  at: { w: Address; y: Address; x: Address; column: I32; wholeK: I32 },
 ): void {
   const { rows, dtype } = code
   const bytes = dtypeInfo(dtype).deviceBytes
@@ -101,7 +101,7 @@ function innerProducts(
   const sums = Array.from({ length: unroll }, () =>
     Array.from({ length: rows * (width / 4) }, () => f.let(F32x4.const(0))),
   )
-  const w = f.let(at.w.add(p.wColumnStride.mul(at.column)))
+  const w = f.let(at.w.at(at.column, p.wColumnStride))
   const x = f.let(at.x)
   const advance = (elements: number) => {
     w.set(w.add(elements * bytes))
@@ -129,8 +129,8 @@ function innerProducts(
     advance(1)
   })
   totals.forEach((total, r) => {
-    const bias = p.bias.add(p.biasRowStride.mul(r)).add(p.biasColumnStride.mul(at.column)).loadF32()
-    const y = at.y.add(p.yRowStride.mul(r)).add(p.yColumnStride.mul(at.column))
+    const bias = p.bias.add(p.biasRowStride.mul(r)).at(at.column, p.biasColumnStride).loadF32()
+    const y = at.y.add(p.yRowStride.mul(r)).at(at.column, p.yColumnStride)
     f.storeF32(y, code.bias ? total.add(bias) : total)
   })
 }
@@ -142,11 +142,11 @@ const sumPairwise = (parts: readonly F32x4[]): F32x4 => {
 }
 
 /** b contiguous along K. Unit: 16 columns of the result of one batch. */
-export function emitInnerProducts(code: FewRowsCode): Uint8Array<ArrayBuffer> {
+export function emitInnerProducts(code: FewRowsCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
   module.function(
     'run',
-    { args: I32, start: I32, end: I32, local: I32 },
+    { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const p = fewRowsBlock.read(f, args)
       const wholeK = f.let(p.k.and(-widthOf(code.dtype)))
@@ -164,5 +164,5 @@ export function emitInnerProducts(code: FewRowsCode): Uint8Array<ArrayBuffer> {
       })
     },
   )
-  return module.bytes()
+  return module
 }

@@ -1,5 +1,5 @@
 import { dtypeInfo } from '../../../dtype.ts'
-import { F32, type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
+import { Address, F32, type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
 import { loadFour, loadOne } from './elements.ts'
 import {
   type FewRowsCode,
@@ -32,7 +32,7 @@ function addRows(
   code: FewRowsCode,
   p: FewRowsParameters,
   streams: number,
-  at: { x: I32; w: I32; sums: I32; count: I32 },
+  at: { x: Address; w: Address; sums: Address; count: I32 },
 ): void {
   const bytes = dtypeInfo(code.dtype).deviceBytes
   for (let r = 0; r < code.rows; r++) {
@@ -46,9 +46,9 @@ function addRows(
     const row = f.let(at.w)
     const rows = Array.from({ length: streams }, (_, s) => {
       if (s > 0) row.set(row.add(p.wStride))
-      return f.let<I32>(row)
+      return f.let<Address>(row)
     })
-    const sum = f.let(at.sums.add(p.columns.mul(4 * r)))
+    const sum = f.let(at.sums.at(p.columns, 4 * r))
     const advance = (columns: number) => {
       for (const pointer of rows) pointer.set(pointer.add(columns * bytes))
       sum.set(sum.add(columns * 4))
@@ -77,9 +77,9 @@ function addRows(
 }
 
 /** Unit: partial sums over a part of K for a block of columns of one batch. */
-export function emitWeightedRows(code: FewRowsCode): Uint8Array<ArrayBuffer> {
+export function emitWeightedRows(code: FewRowsCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = fewRowsBlock.read(f, args)
     f.for(start, end, 1, (unit) => {
       const first = f.let(unit.remU(p.blocks).mul(LARGEST_COLUMNS))
@@ -88,10 +88,10 @@ export function emitWeightedRows(code: FewRowsCode): Uint8Array<ArrayBuffer> {
       const { x, w } = fewRowsAddresses(f, p, f.let(partial.divU(p.parts)))
       const k = f.let(partial.remU(p.parts).mul(p.kPart))
       const end = f.let(k.add(p.kPart).minS(p.k))
-      x.set(x.add(k.mul(p.xStride)))
-      w.set(w.add(k.mul(p.wStride)).add(first.mul(p.wColumnStride)))
-      const sums = f.let(p.partial.add(partial.mul(code.rows).mul(p.columns).add(first).shl(2)))
-      for (let r = 0; r < code.rows; r++) f.memoryFill(sums.add(p.columns.mul(4 * r)), 0, count.shl(2))
+      x.set(x.at(k, p.xStride))
+      w.set(w.at(k, p.wStride).at(first, p.wColumnStride))
+      const sums = f.let(p.partial.at(partial.mul(code.rows).mul(p.columns).add(first), 4))
+      for (let r = 0; r < code.rows; r++) f.memoryFill(sums.at(p.columns, 4 * r), 0, count.shl(2))
       const step = (streams: number) => () => {
         addRows(f, code, p, streams, { x, w, sums, count })
         x.set(x.add(p.xStride.mul(streams)))
@@ -101,18 +101,18 @@ export function emitWeightedRows(code: FewRowsCode): Uint8Array<ArrayBuffer> {
       f.forFrom(k, end, 1, step(1))
     })
   })
-  return module.bytes()
+  return module
 }
 
 export const partialSumUnits = (columns: number): number => Math.ceil(columns / SUM_COLUMNS)
 
 /** Unit: the total of a piece of one row of the result of one batch, parts in order. */
-export function emitPartialSums(code: FewRowsCode): Uint8Array<ArrayBuffer> {
+export function emitPartialSums(code: FewRowsCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = fewRowsBlock.read(f, args)
     const pieces = f.let(p.columns.add(SUM_COLUMNS - 1).divU(SUM_COLUMNS))
-    const partBytes = f.let(p.columns.mul(code.rows).shl(2))
+    const partBytes = f.let(Address.of(p.columns.mul(code.rows)).shl(2))
     f.for(start, end, 1, (unit) => {
       const batchRow = f.let(unit.divU(pieces))
       const batch = f.let(batchRow.divU(code.rows))
@@ -120,12 +120,12 @@ export function emitPartialSums(code: FewRowsCode): Uint8Array<ArrayBuffer> {
       const column = f.let(unit.remU(pieces).mul(SUM_COLUMNS))
       const last = f.let(column.add(SUM_COLUMNS).minS(p.columns))
       const from = f.let(
-        p.partial.add(batch.mul(p.parts).mul(partBytes)).add(row.mul(p.columns).add(column).shl(2)),
+        p.partial.at(batch.mul(p.parts), partBytes).at(row.mul(p.columns).add(column), 4),
       )
       const to = f.let(
-        p.y.add(batch.mul(p.yBatchStride)).add(row.mul(p.yRowStride)).add(column.mul(p.yColumnStride)),
+        p.y.at(batch, p.yBatchStride).at(row, p.yRowStride).at(column, p.yColumnStride),
       )
-      const bias = f.let(p.bias.add(row.mul(p.biasRowStride)).add(column.mul(p.biasColumnStride)))
+      const bias = f.let(p.bias.at(row, p.biasRowStride).at(column, p.biasColumnStride))
       f.forFrom(column, last, 1, () => {
         const total = f.let(code.bias ? bias.loadF32() : F32.const(0))
         const part = f.let(from)
@@ -140,5 +140,5 @@ export function emitPartialSums(code: FewRowsCode): Uint8Array<ArrayBuffer> {
       })
     })
   })
-  return module.bytes()
+  return module
 }

@@ -32,7 +32,7 @@ const smallBlock = argumentBlock({
 })
 
 /** Unit: one whole product of the batch, packed in thread-local scratch. */
-function emitSmall(dtypeB: DType, features: CpuFeatures): Uint8Array<ArrayBuffer> {
+function emitSmall(dtypeB: DType, features: CpuFeatures): ModuleBuilder {
   const module = new ModuleBuilder(features)
   const columns = panelWidth(features)
   const packA = emitPackPanel(module, PANEL_A, 'float32')
@@ -40,7 +40,7 @@ function emitSmall(dtypeB: DType, features: CpuFeatures): Uint8Array<ArrayBuffer
   const tile = emitTile(module, columns)
   module.function(
     'run',
-    { args: I32, start: I32, end: I32, local: I32 },
+    { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const p = smallBlock.read(f, args)
       f.memoryFill(local, 0, TILE_ZEROS)
@@ -99,7 +99,7 @@ function emitSmall(dtypeB: DType, features: CpuFeatures): Uint8Array<ArrayBuffer
       })
     },
   )
-  return module.bytes()
+  return module
 }
 
 const smallScratch = (p: MatmulProblem): number =>
