@@ -211,42 +211,6 @@ export class I32 {
   splat(): I32x4 {
     return new I32x4(simd(17, this.code))
   }
-
-  // Loads from this address; `offset` is in bytes, not negative.
-  load(offset = 0): I32 {
-    return new I32([this.code, 0x28, memoryArgument(2, offset)])
-  }
-  load16U(offset = 0): I32 {
-    return new I32([this.code, 0x2f, memoryArgument(1, offset)])
-  }
-  loadF32(offset = 0): F32 {
-    return new F32([this.code, 0x2a, memoryArgument(2, offset)])
-  }
-  loadF32x4(offset = 0): F32x4 {
-    return new F32x4(simdLoad(0, 2, this, offset))
-  }
-  loadI32x4(offset = 0): I32x4 {
-    return new I32x4(simdLoad(0, 2, this, offset))
-  }
-  /** One float in all four lanes. */
-  loadSplatF32(offset = 0): F32x4 {
-    return new F32x4(simdLoad(9, 2, this, offset))
-  }
-  loadSplatI32(offset = 0): I32x4 {
-    return new I32x4(simdLoad(9, 2, this, offset))
-  }
-  /** One word in lane 0, zeros above. */
-  load32Zero(offset = 0): I32x4 {
-    return new I32x4(simdLoad(92, 2, this, offset))
-  }
-  /** Two words in lanes 0 and 1, zeros above. */
-  load64Zero(offset = 0): I32x4 {
-    return new I32x4(simdLoad(93, 2, this, offset))
-  }
-  /** Four 16-bit words, widened with zeros. */
-  load16x4U(offset = 0): I32x4 {
-    return new I32x4(simdLoad(4, 1, this, offset))
-  }
 }
 
 export class F32 {

@@ -158,39 +158,40 @@ export class FunctionBuilder {
 
   // Memory
 
-  store(address: Address | I32, value: I32 | number, offset = 0): void {
+  store(address: Address, value: I32 | number, offset = 0): void {
     this.#body.push(address.code, I32.of(value).code, 0x36, 2, unsignedLeb(offset))
   }
 
-  storeF32(address: Address | I32, value: F32 | number, offset = 0): void {
+  storeF32(address: Address, value: F32 | number, offset = 0): void {
     this.#body.push(address.code, F32.of(value).code, 0x38, 2, unsignedLeb(offset))
   }
 
-  storeVector(address: Address | I32, value: F32x4 | I32x4, offset = 0): void {
+  storeVector(address: Address, value: F32x4 | I32x4, offset = 0): void {
     this.#body.push(address.code, value.code, 0xfd, 11, 2, unsignedLeb(offset))
   }
 
   /** Stores one 32-bit lane. */
-  storeLane(address: Address | I32, value: F32x4 | I32x4, lane: number, offset = 0): void {
+  storeLane(address: Address, value: F32x4 | I32x4, lane: number, offset = 0): void {
     this.#body.push(address.code, value.code, 0xfd, 90, 2, unsignedLeb(offset), lane)
   }
 
   /** Stores lanes 0 and 1 (`half` 0) or 2 and 3 (`half` 1). */
-  storeHalf(address: Address | I32, value: F32x4 | I32x4, half: 0 | 1, offset = 0): void {
+  storeHalf(address: Address, value: F32x4 | I32x4, half: 0 | 1, offset = 0): void {
     this.#body.push(address.code, value.code, 0xfd, 91, 2, unsignedLeb(offset), half)
   }
 
-  memoryFill(address: Address | I32, byte: I32 | number, bytes: Address | I32 | number): void {
+  memoryFill(address: Address, byte: I32 | number, bytes: Address | I32 | number): void {
     this.#body.push(address.code, I32.of(byte).code, Address.of(bytes).code, 0xfc, 11, 0)
   }
 
-  memoryCopy(to: Address | I32, from: Address | I32, bytes: Address | I32 | number): void {
+  memoryCopy(to: Address, from: Address, bytes: Address | I32 | number): void {
     this.#body.push(to.code, from.code, Address.of(bytes).code, 0xfc, 10, 0, 0)
   }
 
   // Calls and arithmetic that depends on the engine
 
   call(callee: FunctionHandle, ...args: Value[]): void {
+    checkArguments(callee, args)
     this.#body.push(
       args.map((a) => a.code),
       0x10,
@@ -200,6 +201,7 @@ export class FunctionBuilder {
 
   /** The result of a function that returns a value of the class of `result`. */
   callFor<C extends ValueClass>(Class: C, callee: FunctionHandle, ...args: Value[]): InstanceType<C> {
+    checkArguments(callee, args)
     return new Class([args.map((a) => a.code), 0x10, unsignedLeb(callee.index)]) as InstanceType<C>
   }
 
@@ -229,6 +231,14 @@ export class FunctionBuilder {
 
 export interface FunctionHandle {
   readonly index: number
+  readonly parameters: readonly ValueType[]
+}
+
+/** The types of TypeScript do not know the order of parameters; with 32-bit addresses the engine takes one for an i32. */
+function checkArguments({ parameters }: FunctionHandle, args: readonly Value[]): void {
+  const types = args.map((a) => a.type)
+  if (types.length !== parameters.length || types.some((t, i) => t !== parameters[i]))
+    throw new TypeError(`[assembler] a function of (${parameters}) is called with (${types})`)
 }
 
 export interface ModuleOptions {
@@ -348,11 +358,12 @@ export class ModuleBuilder {
     write: (f: FunctionBuilder, p: ParameterVariables<P>) => Value | null,
   ): FunctionHandle {
     const entries = Object.entries(parameters)
+    const types = entries.map(([, Class]) => typeOf(Class))
     const f = new FunctionBuilder(this, entries.length)
     const index = this.#functions.length
     this.#functions.push({
       exportName,
-      parameters: entries.map(([, Class]) => typeOf(Class)),
+      parameters: types,
       result: result ? typeOf(result) : null,
       builder: f,
     })
@@ -366,6 +377,6 @@ export class ModuleBuilder {
     })
     const value = write(f, Object.fromEntries(variables) as unknown as ParameterVariables<P>)
     if (value) f.push(value)
-    return { index }
+    return { index, parameters: types }
   }
 }

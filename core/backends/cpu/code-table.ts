@@ -1,4 +1,3 @@
-import { ModuleBuilder } from './assembler.ts'
 import { CODE_LIMIT, codeWord } from './control.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { SharedHeap } from './heap.ts'
@@ -32,8 +31,7 @@ export class CodeTable {
       throw new Error(
         `[cpu] more than ${CODE_LIMIT} different kernels: call shutdown() between unrelated models`,
       )
-    const module = dispatch.emit()
-    const bytes = module instanceof ModuleBuilder ? module.bytes(this.#heap.addressBits) : module
+    const bytes = dispatch.emit().bytes(this.#heap.addressBits)
     if (dispatch.wide) this.#wide.push(compileWide(bytes))
     const address = this.#heap.allocate(bytes.length)
     this.#heap.u8.set(bytes, address)

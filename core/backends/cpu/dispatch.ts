@@ -29,7 +29,6 @@ export type ArgWord =
       readonly kind: 'buffer'
       readonly buffer: number
       readonly byteOffset: number
-      readonly narrow?: true
       readonly moved?: { readonly slot: number; readonly bytes: number }
     }
   /** Address of scratch made by `LowerContext.scratch`, plus bytes. */
@@ -37,16 +36,13 @@ export type ArgWord =
       readonly kind: 'scratch'
       readonly scratch: number
       readonly byteOffset: number
-      readonly narrow?: true
     }
   /** `scalars[slot]` of the run, as a float32 or as an integer (`| 0`). */
   | { readonly kind: 'scalar'; readonly slot: number; readonly type: 'f32' | 'i32' }
 
 /** 32-bit words that an argument takes in its block. */
 export const wordsOf = (arg: ArgWord): number =>
-  arg.kind === 'bytes' || ((arg.kind === 'scratch' || arg.kind === 'buffer') && !arg.narrow)
-    ? ADDRESS_WORDS
-    : 1
+  arg.kind === 'bytes' || arg.kind === 'scratch' || arg.kind === 'buffer' ? ADDRESS_WORDS : 1
 
 export const int = (value: number): ArgWord => ({ kind: 'int', value })
 export const byteCount = (value: number): ArgWord => ({ kind: 'bytes', value })
@@ -70,7 +66,7 @@ export interface Dispatch {
   /** Names the code: equal keys mean equal modules. Must hold everything `emit` depends on, features included. */
   readonly codeKey: string
   /** The module; called once per codeKey and process. */
-  emit(): ModuleBuilder | Uint8Array<ArrayBuffer>
+  emit(): ModuleBuilder
   /** The code is written for 256-bit vectors made of pairs of adjacent ones (`CpuFeatures.wideSimd`). */
   readonly wide?: boolean
   readonly args: readonly ArgWord[]

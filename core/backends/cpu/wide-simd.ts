@@ -1,5 +1,5 @@
 /** Whether 256-bit vectors pay on this machine: measured once a process, with the kernel that gains most. */
-import { I32, ModuleBuilder } from './assembler.ts'
+import { Address, I32, ModuleBuilder } from './assembler.ts'
 import { emitMicroKernel } from './kernels/matmul-microkernel.ts'
 import type { PanelWidth } from './kernels/matmul-pack.ts'
 import { canCompileWide, compileOptimized, compileWide } from './node-compile.ts'
@@ -21,10 +21,10 @@ function probe(width: PanelWidth): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder({ relaxedSimd: true })
   const micro = emitMicroKernel(module, width)
   module.function('run', {}, (f) => {
-    const stride = I32.const(width * 4)
+    const stride = Address.const(width * 4)
     f.for(0, CALLS, 1, () => {
-      const to = I32.const(RESULT)
-      f.call(micro, I32.const(A), I32.const(B), I32.const(STEPS), to, stride, to, stride)
+      const to = Address.const(RESULT)
+      f.call(micro, Address.const(A), Address.const(B), I32.const(STEPS), to, stride, to, stride)
     })
   })
   return module.bytes()

@@ -3,7 +3,6 @@
  * and ordered as several threads might take them.
  */
 import type { Backend, Binding, DeviceBuffer } from '../../../core/backend.ts'
-import { ModuleBuilder } from '../../../core/backends/cpu/assembler.ts'
 import { type ArgWord, type Dispatch, wordsOf } from '../../../core/backends/cpu/dispatch.ts'
 import { lowerCall, supportsCall } from '../../../core/backends/cpu/kernels/index.ts'
 import { compileWide } from '../../../core/backends/cpu/node-compile.ts'
@@ -24,8 +23,7 @@ const compiled = new Map<string, WebAssembly.Module>()
 function moduleOf(dispatch: Dispatch): WebAssembly.Module {
   let module = compiled.get(dispatch.codeKey)
   if (!module) {
-    const emitted = dispatch.emit()
-    const bytes = emitted instanceof ModuleBuilder ? emitted.bytes() : emitted
+    const bytes = dispatch.emit().bytes()
     module = dispatch.wide ? compileWide(bytes) : new WebAssembly.Module(bytes)
     compiled.set(dispatch.codeKey, module)
   }

@@ -2,7 +2,7 @@
 import { dtypeInfo } from '../../../dtype.ts'
 import type { CallOperand } from '../../../plan/kernel.ts'
 import type { Address, F32, FunctionBuilder, I32, Variable } from '../assembler.ts'
-import { ADDRESS_WORDS, type ArgWord, buffer, byteCount, int } from '../dispatch.ts'
+import { ADDRESS_WORDS, type ArgWord, buffer, byteCount, int, wordsOf } from '../dispatch.ts'
 
 /** An `address` field holds an address or a number of bytes. */
 type Fields = Readonly<Record<string, keyof FieldValues>>
@@ -17,13 +17,13 @@ export interface ArgumentBlock<T extends Fields> {
   /** The words in the block's order; a plain number is an integer, or a number of bytes. */
   words(values: { [K in keyof T]: ArgWord | number }): ArgWord[]
   /** Loads every field into a variable. */
-  read(f: FunctionBuilder, args: Address | I32): FieldVariables<T>
+  read(f: FunctionBuilder, args: Address): FieldVariables<T>
 }
 
 const load = {
-  i32: (args: Address | I32, offset: number) => args.load(offset),
-  f32: (args: Address | I32, offset: number) => args.loadF32(offset),
-  address: (args: Address | I32, offset: number) => (args as Address).loadAddress(offset),
+  i32: (args: Address, offset: number) => args.load(offset),
+  f32: (args: Address, offset: number) => args.loadF32(offset),
+  address: (args: Address, offset: number) => args.loadAddress(offset),
 }
 
 export function argumentBlock<const T extends Fields>(fields: T): ArgumentBlock<T> {
@@ -38,11 +38,11 @@ export function argumentBlock<const T extends Fields>(fields: T): ArgumentBlock<
     words: (values) =>
       names.map((name) => {
         const value = values[name]
-        if (typeof value !== 'number')
-          return fields[name] === 'i32' && (value.kind === 'buffer' || value.kind === 'scratch')
-            ? { ...value, narrow: true }
-            : value
-        return fields[name] === 'address' ? byteCount(value) : int(value)
+        const isAddress = fields[name] === 'address'
+        if (typeof value === 'number') return isAddress ? byteCount(value) : int(value)
+        if (wordsOf(value) !== (isAddress ? ADDRESS_WORDS : 1))
+          throw new TypeError(`[cpu] ${value.kind} does not fit the ${fields[name]} field ${name}`)
+        return value
       }),
     read: (f, args) =>
       Object.fromEntries(

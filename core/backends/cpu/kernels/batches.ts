@@ -38,11 +38,7 @@ export function batchLayout(o: CallOperand): BatchLayout {
 }
 
 /** Bytes from the operand's start to batch number `index`. */
-export function batchOffset(
-  f: FunctionBuilder,
-  p: BatchParameters,
-  index: I32,
-): Variable<Address> {
+export function batchOffset(f: FunctionBuilder, p: BatchParameters, index: I32): Variable<Address> {
   const rest = f.let(index.divU(p.size2))
   const inner = Address.of(index.remU(p.size2)).mul(p.stride2)
   return f.let(inner.at(rest.remU(p.size1), p.stride1).at(rest.divU(p.size1), p.stride0))

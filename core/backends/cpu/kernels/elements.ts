@@ -1,6 +1,6 @@
 /** Loads that widen the 16-bit storage types to float32, and sums over lanes. */
 import type { DType } from '../../../dtype.ts'
-import { type Address, type F32, F32x4, type FunctionBuilder, type I32, I32x4 } from '../assembler.ts'
+import { type Address, type F32, F32x4, type FunctionBuilder, I32x4 } from '../assembler.ts'
 
 /**
  * Half precision in the low halves of four words -> float32. The bits of exponent and mantissa, moved up and scaled by
@@ -19,7 +19,7 @@ function widenHalf(f: FunctionBuilder, words: I32x4): F32x4 {
 }
 
 /** Four consecutive elements as float32. */
-export function loadFour(f: FunctionBuilder, dtype: DType, address: Address | I32, offset = 0): F32x4 {
+export function loadFour(f: FunctionBuilder, dtype: DType, address: Address, offset = 0): F32x4 {
   switch (dtype) {
     case 'float16':
       return widenHalf(f, address.load16x4U(offset))
@@ -31,7 +31,7 @@ export function loadFour(f: FunctionBuilder, dtype: DType, address: Address | I3
 }
 
 /** One element as float32. */
-export function loadOne(f: FunctionBuilder, dtype: DType, address: Address | I32, offset = 0): F32 {
+export function loadOne(f: FunctionBuilder, dtype: DType, address: Address, offset = 0): F32 {
   switch (dtype) {
     case 'float16':
       return widenHalf(f, address.load16U(offset).splat()).lane(0)

@@ -1,4 +1,4 @@
-import { F32x4, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+import { Address, F32x4, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
 import { PANEL_A, type PanelWidth } from './matmul-pack.ts'
 
 const UNROLL = 4
@@ -10,7 +10,15 @@ const UNROLL = 4
  * chain of fused multiply-adds per element, so both widths give the same bits.
  */
 export function emitMicroKernel(module: ModuleBuilder, width: PanelWidth): FunctionHandle {
-  const parameters = { a: I32, b: I32, k: I32, from: I32, fromStride: I32, to: I32, toStride: I32 }
+  const parameters = {
+    a: Address,
+    b: Address,
+    k: I32,
+    from: Address,
+    fromStride: Address,
+    to: Address,
+    toStride: Address,
+  }
   const vectors = width / 4
   return module.function(null, parameters, (f, { a, b, k, from, fromStride, to, toStride }) => {
     const sums = Array.from({ length: PANEL_A }, () => f.locals(F32x4, vectors))

@@ -3,7 +3,14 @@
  * [K][width] in float32, so that the micro-kernel reads it front to back.
  */
 import { type DType, dtypeInfo } from '../../../dtype.ts'
-import { F32x4, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+import {
+  Address,
+  F32x4,
+  type FunctionBuilder,
+  type FunctionHandle,
+  I32,
+  type ModuleBuilder,
+} from '../assembler.ts'
 import type { CpuFeatures } from '../dispatch.ts'
 import { loadFour, loadOne, transpose4 } from './elements.ts'
 
@@ -15,14 +22,20 @@ export type PanelWidth = 8 | 16
 export const panelWidth = (features: CpuFeatures): PanelWidth => (features.wideSimd ? 16 : 8)
 
 /** Stores the `width` values of one k, four in a vector; of a panel of a the last vector holds two. */
-function storeColumn(f: FunctionBuilder, width: number, to: I32, offset: number, vectors: readonly F32x4[]) {
+function storeColumn(
+  f: FunctionBuilder,
+  width: number,
+  to: Address,
+  offset: number,
+  vectors: readonly F32x4[],
+) {
   for (const [v, vector] of vectors.entries())
     if (4 * v + 4 <= width) f.storeVector(to, vector, offset + 16 * v)
     else f.storeHalf(to, vector, 0, offset + 16 * v)
 }
 
 /** Copies `width` contiguous elements. */
-function copyColumn(f: FunctionBuilder, width: number, dtype: DType, from: I32, to: I32): void {
+function copyColumn(f: FunctionBuilder, width: number, dtype: DType, from: Address, to: Address): void {
   const bytes = dtypeInfo(dtype).deviceBytes
   /** The last two of a panel of a. */
   const two = () =>
@@ -43,16 +56,23 @@ function copyColumn(f: FunctionBuilder, width: number, dtype: DType, from: I32, 
  */
 export function emitPackPanel(module: ModuleBuilder, width: 6 | PanelWidth, dtype: DType): FunctionHandle {
   const bytes = dtypeInfo(dtype).deviceBytes
-  const parameters = { to: I32, from: I32, rowStride: I32, kStride: I32, rows: I32, k: I32 }
+  const parameters = {
+    to: Address,
+    from: Address,
+    rowStride: Address,
+    kStride: Address,
+    rows: I32,
+    k: I32,
+  }
   return module.function(null, parameters, (f, p) => {
     const { to, rowStride, kStride } = p
     const k = f.let(I32.const(0))
-    const row = f.locals(I32, width)
+    const row = f.locals(Address, width)
 
     const setRowPointers = () => {
       row[0].set(p.from)
       for (let r = 1; r < width; r++)
-        row[r].set(p.rows.gtS(r).select<I32>(row[r - 1].add(rowStride), row[r - 1]))
+        row[r].set(p.rows.gtS(r).select<Address>(row[r - 1].add(rowStride), row[r - 1]))
     }
 
     const packFour = () => {
@@ -90,10 +110,17 @@ export function emitPackPanel(module: ModuleBuilder, width: 6 | PanelWidth, dtyp
  */
 export function emitPackRuns(module: ModuleBuilder, width: 6 | PanelWidth, dtype: DType): FunctionHandle {
   const bytes = dtypeInfo(dtype).deviceBytes
-  const parameters = { to: I32, toStride: I32, from: I32, kStride: I32, panels: I32, k: I32 }
+  const parameters = {
+    to: Address,
+    toStride: Address,
+    from: Address,
+    kStride: Address,
+    panels: I32,
+    k: I32,
+  }
   return module.function(null, parameters, (f, p) => {
-    const from = f.local(I32)
-    const to = f.local(I32)
+    const from = f.local(Address)
+    const to = f.local(Address)
     f.for(0, p.k, 1, () => {
       from.set(p.from)
       to.set(p.to)

@@ -4,7 +4,7 @@
  * where they are, where they are contiguous, saves their packing and loses more: 10 to 20 % of the tiles' time, since six
  * short streams are prefetched less well than one long one.)
  */
-import { I32, ModuleBuilder } from '../assembler.ts'
+import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import {
   type ArgWord,
   type CpuFeatures,
@@ -26,18 +26,18 @@ const TILE_COLUMNS = 64
 const LARGEST_PACKED = 16 << 20
 
 const tileBlock = argumentBlock({
-  a: 'i32',
-  b: 'i32',
-  c: 'i32',
-  bias: 'i32',
+  a: 'address',
+  b: 'address',
+  c: 'address',
+  bias: 'address',
   m: 'i32',
   n: 'i32',
   k: 'i32',
   kBlock: 'i32',
-  cStride: 'i32',
-  batchStrideA: 'i32',
-  batchStrideB: 'i32',
-  batchStrideC: 'i32',
+  cStride: 'address',
+  batchStrideA: 'address',
+  batchStrideB: 'address',
+  batchStrideC: 'address',
   tilesN: 'i32',
   tilesPerBatch: 'i32',
   tileColumns: 'i32',
@@ -50,7 +50,7 @@ function emitTiles(features: CpuFeatures): ModuleBuilder {
   const tile = emitTile(module, width)
   module.function(
     'run',
-    { args: I32, start: I32, end: I32, local: I32 },
+    { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const p = tileBlock.read(f, args)
       f.memoryFill(local, 0, TILE_ZEROS)
@@ -63,8 +63,8 @@ function emitTiles(features: CpuFeatures): ModuleBuilder {
         const column = f.let(inBatch.remU(p.tilesN).mul(p.tileColumns))
         f.call(
           tile,
-          p.a.add(batch.mul(p.batchStrideA)),
-          p.b.add(batch.mul(p.batchStrideB)),
+          p.a.at(batch, p.batchStrideA),
+          p.b.at(batch, p.batchStrideB),
           panelsA,
           panelsB,
           row.divU(PANEL_A),
@@ -73,9 +73,9 @@ function emitTiles(features: CpuFeatures): ModuleBuilder {
           f.let(p.tileColumns.minS(p.n.sub(column))),
           p.k,
           p.kBlock,
-          p.c.add(batch.mul(p.batchStrideC)).add(row.mul(p.cStride)).add(column.shl(2)),
+          p.c.at(batch, p.batchStrideC).at(row, p.cStride).at(column, 4),
           p.cStride,
-          p.bias.select<I32>(p.bias.add(column.shl(2)), I32.const(0)),
+          p.bias.select<Address>(p.bias.at(column, 4), Address.const(0)),
           local,
         )
       })

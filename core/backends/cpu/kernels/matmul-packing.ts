@@ -1,6 +1,6 @@
 /** Packing of one operand of a matrix product, or of a part of it, as a dispatch. */
 import { type DType, dtypeInfo } from '../../../dtype.ts'
-import { I32, ModuleBuilder } from '../assembler.ts'
+import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import { type ArgWord, type CpuFeatures, type Dispatch, shifted } from '../dispatch.ts'
 import { argumentBlock, bytesOf, ceilDiv, grainOf, operandAddress } from './arguments.ts'
 import { batchFields, batchLayout, batchOffset } from './batches.ts'
@@ -12,11 +12,11 @@ import { kBlockOf } from './matmul-tile.ts'
 const GROUP_BYTES = 256
 
 const packBlock = argumentBlock({
-  from: 'i32',
-  to: 'i32',
+  from: 'address',
+  to: 'address',
   rows: 'i32',
-  rowStride: 'i32',
-  kStride: 'i32',
+  rowStride: 'address',
+  kStride: 'address',
   k: 'i32',
   kBlock: 'i32',
   kBlocks: 'i32',
@@ -33,7 +33,7 @@ function emitPack(width: 6 | PanelWidth, dtype: DType): ModuleBuilder {
   const module = new ModuleBuilder()
   const packOne = emitPackPanel(module, width, dtype)
   const packRuns = emitPackRuns(module, width, dtype)
-  module.function('run', { args: I32, start: I32, end: I32 }, (f, { args, start, end }) => {
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
     const p = packBlock.read(f, args)
     f.for(start, end, 1, (unit) => {
       const panel = f.let(unit.remU(p.groups).mul(p.group))
@@ -42,29 +42,20 @@ function emitPack(width: 6 | PanelWidth, dtype: DType): ModuleBuilder {
       const batch = f.let(rest.divU(p.kBlocks))
       const last = f.let(panel.add(p.group).minS(p.panels))
       const length = f.let(p.kBlock.minS(p.k.sub(k0)))
-      const panelBytes = f.let(length.mul(width * 4))
+      const panelBytes = f.let(Address.of(length).mul(width * 4))
       const from = f.let(
         p.from
           .add(batchOffset(f, p, batch.add(p.firstBatch)))
-          .add(k0.mul(p.kStride))
-          .add(panel.mul(width).mul(p.rowStride)),
+          .at(k0, p.kStride)
+          .at(panel.mul(width), p.rowStride),
       )
-      const to = f.let(
-        p.to.add(
-          batch
-            .mul(p.k)
-            .add(k0)
-            .mul(p.panels)
-            .mul(width * 4)
-            .add(panel.mul(panelBytes)),
-        ),
-      )
+      const to = f.let(p.to.at(batch.mul(p.k).add(k0).mul(p.panels), width * 4).at(panel, panelBytes))
       f.if(p.rowStride.eq(bytes), () => {
         const whole = f.let(last.minS(p.rows.divU(width)).sub(panel))
         f.call(packRuns, to, panelBytes, from, p.kStride, whole, length)
         panel.set(panel.add(whole))
-        from.set(from.add(whole.mul(width * bytes)))
-        to.set(to.add(whole.mul(panelBytes)))
+        from.set(from.at(whole, width * bytes))
+        to.set(to.at(whole, panelBytes))
       })
       f.forFrom(panel, last, 1, () => {
         const rows = p.rows.sub(panel.mul(width)).minS(I32.const(width))

@@ -1,5 +1,13 @@
 import { type DType, dtypeInfo } from '../../../dtype.ts'
-import { Address, F32x4, type FunctionBuilder, I32, I32x4, ModuleBuilder, type Variable } from '../assembler.ts'
+import {
+  Address,
+  F32x4,
+  type FunctionBuilder,
+  I32,
+  I32x4,
+  ModuleBuilder,
+  type Variable,
+} from '../assembler.ts'
 import { loadFour, loadOne, sumLanes } from './elements.ts'
 import {
   type FewRowsCode,

@@ -119,12 +119,8 @@ export function emitPartialSums(code: FewRowsCode): ModuleBuilder {
       const row = f.let(batchRow.remU(code.rows))
       const column = f.let(unit.remU(pieces).mul(SUM_COLUMNS))
       const last = f.let(column.add(SUM_COLUMNS).minS(p.columns))
-      const from = f.let(
-        p.partial.at(batch.mul(p.parts), partBytes).at(row.mul(p.columns).add(column), 4),
-      )
-      const to = f.let(
-        p.y.at(batch, p.yBatchStride).at(row, p.yRowStride).at(column, p.yColumnStride),
-      )
+      const from = f.let(p.partial.at(batch.mul(p.parts), partBytes).at(row.mul(p.columns).add(column), 4))
+      const to = f.let(p.y.at(batch, p.yBatchStride).at(row, p.yRowStride).at(column, p.yColumnStride))
       const bias = f.let(p.bias.at(row, p.biasRowStride).at(column, p.biasColumnStride))
       f.forFrom(column, last, 1, () => {
         const total = f.let(code.bias ? bias.loadF32() : F32.const(0))

@@ -5,7 +5,7 @@
  */
 import { dtypeInfo } from '../../../dtype.ts'
 import type { CallOperand } from '../../../plan/kernel.ts'
-import { type ArgWord, type Dispatch, int, type LowerContext, scratch } from '../dispatch.ts'
+import { type ArgWord, byteCount, type Dispatch, type LowerContext, scratch } from '../dispatch.ts'
 import { ceilDiv, grainOf, operandAddress } from './arguments.ts'
 import { batchLayout } from './batches.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
@@ -141,7 +141,7 @@ function lowerInnerProducts(p: FewRowsProblem, ctx: LowerContext): Dispatch {
   return {
     codeKey: keyOf('inner', code),
     emit: () => emitInnerProducts(code),
-    args: wordsOf(p, { blocks, parts: 1, kPart: p.k, partial: int(0) }),
+    args: wordsOf(p, { blocks, parts: 1, kPart: p.k, partial: byteCount(0) }),
     units,
     // x is copied once a grain
     grain: grainOf(units, cost / units),

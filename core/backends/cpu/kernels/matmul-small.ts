@@ -1,6 +1,6 @@
 /** Many small products, as in decomposed attention: each is packed and computed by one thread in its own cache. */
 import { type DType, dtypeInfo } from '../../../dtype.ts'
-import { type FunctionHandle, I32, ModuleBuilder } from '../assembler.ts'
+import { Address, type FunctionHandle, I32, ModuleBuilder } from '../assembler.ts'
 import type { CpuFeatures, Dispatch, LowerContext } from '../dispatch.ts'
 import { argumentBlock, ceilDiv, operandAddress } from './arguments.ts'
 import { batchLayout, batchOffset } from './batches.ts'
@@ -9,26 +9,26 @@ import type { MatmulProblem } from './matmul-problem.ts'
 import { emitTile, kBlockOf, TILE_SCRATCH, TILE_ZEROS } from './matmul-tile.ts'
 
 const smallBlock = argumentBlock({
-  a: 'i32',
-  b: 'i32',
-  c: 'i32',
-  bias: 'i32',
+  a: 'address',
+  b: 'address',
+  c: 'address',
+  bias: 'address',
   m: 'i32',
   n: 'i32',
   k: 'i32',
   kBlock: 'i32',
-  rowStrideA: 'i32',
-  kStrideA: 'i32',
-  columnStrideB: 'i32',
-  kStrideB: 'i32',
+  rowStrideA: 'address',
+  kStrideA: 'address',
+  columnStrideB: 'address',
+  kStrideB: 'address',
   size1: 'i32',
   size2: 'i32',
-  stride0A: 'i32',
-  stride1A: 'i32',
-  stride2A: 'i32',
-  stride0B: 'i32',
-  stride1B: 'i32',
-  stride2B: 'i32',
+  stride0A: 'address',
+  stride1A: 'address',
+  stride2A: 'address',
+  stride0B: 'address',
+  stride1B: 'address',
+  stride2B: 'address',
 })
 
 /** Unit: one whole product of the batch, packed in thread-local scratch. */
@@ -47,37 +47,29 @@ function emitSmall(dtypeB: DType, features: CpuFeatures): ModuleBuilder {
       const panelsA = f.let(p.m.add(PANEL_A - 1).divU(PANEL_A))
       const panelsB = f.let(p.n.add(columns - 1).divU(columns))
       const packedA = f.let(local.add(TILE_SCRATCH))
-      const packedB = f.let(packedA.add(panelsA.mul(p.k).mul(PANEL_A * 4)))
+      const packedB = f.let(packedA.at(panelsA.mul(p.k), PANEL_A * 4))
       f.for(start, end, 1, (batch) => {
         const { size1, size2 } = p
-        const at = (stride0: I32, stride1: I32, stride2: I32) =>
+        const at = (stride0: Address, stride1: Address, stride2: Address) =>
           batchOffset(f, { size1, size2, stride0, stride1, stride2 }, batch)
         const a = f.let(p.a.add(at(p.stride0A, p.stride1A, p.stride2A)))
         const b = f.let(p.b.add(at(p.stride0B, p.stride1B, p.stride2B)))
         const packAll = (
           pack: FunctionHandle,
           width: number,
-          to: I32,
-          from: I32,
-          rowStride: I32,
-          kStride: I32,
+          to: Address,
+          from: Address,
+          rowStride: Address,
+          kStride: Address,
           rows: I32,
         ) =>
           f.for(0, rows, width, (row) => {
             const count = f.let(rows.sub(row).minS(I32.const(width)))
-            f.call(
-              pack,
-              to.add(row.mul(p.k).shl(2)),
-              from.add(row.mul(rowStride)),
-              rowStride,
-              kStride,
-              count,
-              p.k,
-            )
+            f.call(pack, to.at(row.mul(p.k), 4), from.at(row, rowStride), rowStride, kStride, count, p.k)
           })
         packAll(packA, PANEL_A, packedA, a, p.rowStrideA, p.kStrideA, p.m)
         packAll(packB, columns, packedB, b, p.columnStrideB, p.kStrideB, p.n)
-        const c = p.c.add(batch.mul(p.m).mul(p.n).shl(2))
+        const c = p.c.at(batch.mul(p.m).mul(p.n), 4)
         const zero = I32.const(0)
         f.call(
           tile,
@@ -92,7 +84,7 @@ function emitSmall(dtypeB: DType, features: CpuFeatures): ModuleBuilder {
           p.k,
           p.kBlock,
           c,
-          p.n.shl(2),
+          Address.of(p.n).shl(2),
           p.bias,
           local,
         )

@@ -1,4 +1,4 @@
-import { type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
+import { Address, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
 import { emitMicroKernel } from './matmul-microkernel.ts'
 import { PANEL_A, type PanelWidth } from './matmul-pack.ts'
 
@@ -27,23 +27,23 @@ export function emitTile(module: ModuleBuilder, width: PanelWidth): FunctionHand
 
   // An edge tile is computed whole in scratch; only the part that exists is read and written.
   const edgeParameters = {
-    a: I32,
-    b: I32,
+    a: Address,
+    b: Address,
     k: I32,
-    from: I32,
-    fromStride: I32,
-    to: I32,
-    toStride: I32,
+    from: Address,
+    fromStride: Address,
+    to: Address,
+    toStride: Address,
     rows: I32,
     columns: I32,
-    scratch: I32,
+    scratch: Address,
   }
   const edge = module.function(null, edgeParameters, (f, p) => {
     const stride = width * 4
-    const copy = (to: I32, toStride: I32 | number, from: I32, fromStride: I32 | number) =>
+    const copy = (to: Address, toStride: Address | number, from: Address, fromStride: Address | number) =>
       f.for(0, p.rows, 1, (r) => {
-        const source = f.let(from.add(r.mul(fromStride)))
-        const target = f.let(to.add(r.mul(toStride)))
+        const source = f.let(from.at(r, fromStride))
+        const target = f.let(to.at(r, toStride))
         const c = f.let(I32.const(0))
         const advance = (columns: number) => {
           source.set(source.add(columns * 4))
@@ -59,13 +59,13 @@ export function emitTile(module: ModuleBuilder, width: PanelWidth): FunctionHand
         })
       })
     copy(p.scratch, stride, p.from, p.fromStride)
-    f.call(micro, p.a, p.b, p.k, p.scratch, I32.const(stride), p.scratch, I32.const(stride))
+    f.call(micro, p.a, p.b, p.k, p.scratch, Address.const(stride), p.scratch, Address.const(stride))
     copy(p.to, p.toStride, p.scratch, stride)
   })
 
   const parameters = {
-    a: I32,
-    b: I32,
+    a: Address,
+    b: Address,
     panelsA: I32,
     panelsB: I32,
     firstA: I32,
@@ -74,24 +74,24 @@ export function emitTile(module: ModuleBuilder, width: PanelWidth): FunctionHand
     columns: I32,
     k: I32,
     kBlock: I32,
-    c: I32,
-    cStride: I32,
-    bias: I32,
-    local: I32,
+    c: Address,
+    cStride: Address,
+    bias: Address,
+    local: Address,
   }
   return module.function(null, parameters, (f, p) => {
     const k0 = f.let(I32.const(0))
     f.loop((nextBlock) => {
       const length = f.let(p.kBlock.minS(p.k.sub(k0)))
-      const stepA = f.let(length.mul(PANEL_A * 4))
-      const stepB = f.let(length.mul(width * 4))
-      const blockA = f.let(p.a.add(k0.mul(p.panelsA).mul(PANEL_A * 4)).add(stepA.mul(p.firstA)))
-      const b = f.let(p.b.add(k0.mul(p.panelsB).mul(width * 4)).add(stepB.mul(p.firstB)))
-      const from = f.local(I32)
-      const fromStride = f.local(I32)
+      const stepA = f.let(Address.of(length).mul(PANEL_A * 4))
+      const stepB = f.let(Address.of(length).mul(width * 4))
+      const blockA = f.let(p.a.at(k0.mul(p.panelsA), PANEL_A * 4).add(stepA.mul(p.firstA)))
+      const b = f.let(p.b.at(k0.mul(p.panelsB), width * 4).add(stepB.mul(p.firstB)))
+      const from = f.local(Address)
+      const fromStride = f.local(Address)
       f.for(0, p.columns, width, (column) => {
         const a = f.let(blockA)
-        const to = f.let(p.c.add(column.shl(2)))
+        const to = f.let(p.c.at(column, 4))
         f.for(0, p.rows, PANEL_A, (row) => {
           f.if(
             k0.ne(0),
@@ -100,7 +100,7 @@ export function emitTile(module: ModuleBuilder, width: PanelWidth): FunctionHand
               fromStride.set(p.cStride)
             },
             () => {
-              from.set(p.bias.select<I32>(p.bias.add(column.shl(2)), p.local))
+              from.set(p.bias.select<Address>(p.bias.at(column, 4), p.local))
               fromStride.set(0)
             },
           )

@@ -2,7 +2,7 @@
  * For V8's trace of what it widens: starts three threads; `product` multiplies on them; `other` then runs code of another
  * module until it is optimized.
  */
-import { F32x4, I32, ModuleBuilder } from '../../../../core/backends/cpu/assembler.ts'
+import { Address, F32x4, ModuleBuilder } from '../../../../core/backends/cpu/assembler.ts'
 import { createCpuBackend } from '../../../../core/backends/cpu/index.ts'
 import { PlanBuilder, runCase } from '../../../helpers/kernels.ts'
 
@@ -20,10 +20,10 @@ if (tasks.includes('product')) {
 
 if (tasks.includes('other')) {
   const other = new ModuleBuilder()
-  other.function('run', { to: I32 }, (f, { to }) =>
+  other.function('run', { to: Address }, (f, { to }) =>
     f.for(0, 4096, 32, (i) => {
-      f.storeVector(to.add(i), F32x4.const(1), 0)
-      f.storeVector(to.add(i), F32x4.const(2), 16)
+      f.storeVector(to.at(i, 1), F32x4.const(1), 0)
+      f.storeVector(to.at(i, 1), F32x4.const(2), 16)
     }),
   )
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
