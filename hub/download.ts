@@ -16,11 +16,11 @@ import { fetchSnapshot, type Snapshot } from './snapshot.ts'
  * reason if it was aborted.
  */
 export async function download(id: string, file: string, options: HubOptions = {}): Promise<string> {
-  if (/[*?[]|\/$/.test(file))
+  if (/\*|\/$/.test(file))
     throw new HubError(
       `[hub] ${quote(file)} is a pattern; download takes one file, snapshotDownload patterns`,
     )
-  const { folder } = await snapshotOnDisk(id, { ...options, include: file })
+  const { folder } = await snapshotOnDisk(id, { ...options, include: file.replace(/[?[]/g, '[$&]') })
   return (await import('node:path')).join(folder, file)
 }
 

@@ -25,7 +25,7 @@ export interface ModelCard {
 }
 
 /** Metadata stands between two lines of three dashes, at the very beginning. */
-const FRONT = /^\uFEFF?---[ \t]*\r?\n([\s\S]*?)(?:^|\r?\n)---[ \t]*(?:\r?\n|$)/
+const FRONT = /^\uFEFF?---[ \t]*\r?\n([\s\S]*?\r?\n)??---[ \t]*(?:\r?\n|$)/
 
 /**
  * Takes a README.md apart.
@@ -38,7 +38,7 @@ export async function parseModelCard(content: string): Promise<ModelCard> {
   const { parse } = await import('yaml')
   let data: unknown
   try {
-    data = parse(front[1], { maxAliasCount: 100 }) ?? {}
+    data = parse(front[1] ?? '', { maxAliasCount: 100 }) ?? {}
   } catch (error) {
     throw new HubError(`[hub] the card's metadata are no YAML: ${oneLine(messageOf(error))}`, {
       cause: error,
@@ -54,7 +54,9 @@ export async function formatModelCard({ data, text }: ModelCard): Promise<string
   const { stringify } = await import('yaml')
   const fields = Object.entries(data).filter(([, value]) => value !== undefined)
   if (fields.length === 0) return text
-  return `---\n${stringify(Object.fromEntries(fields), { lineWidth: 0 })}---\n\n${text}`
+  // Python reads YAML 1.1, where an unquoted `no` (Norwegian) is false.
+  const yaml = stringify(Object.fromEntries(fields), { lineWidth: 0, version: '1.1' })
+  return `---\n${yaml}---\n\n${text}`
 }
 
 /**
