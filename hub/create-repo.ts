@@ -3,6 +3,7 @@ import { hubSettings } from './environment.ts'
 import { HubError } from './errors.ts'
 import type { ConnectionOptions } from './options.ts'
 import { checkRepo, repoPath } from './repo-id.ts'
+import { modelInfo } from './repo-info.ts'
 
 export interface CreateRepoOptions extends Omit<ConnectionOptions, 'revision'> {
   /** Who may see it. Default: as the owner's settings say, in most cases everyone. */
@@ -45,10 +46,19 @@ export async function createRepo(id: string, options: CreateRepoOptions = {}): P
     const { url } = (await response.json()) as { url?: unknown }
     return typeof url === 'string' ? url : `${endpoint}/${repoPath(repo)}`
   } catch (error) {
-    if (!(error instanceof HubError) || error.status !== 409) throw error
-    if (options.existOk) return `${endpoint}/${repoPath(repo)}`
+    if (!(error instanceof HubError)) throw error
+    // A token that may write to one repository may not make any.
+    const mayExist = [401, 402, 403, 409].includes(error.status ?? 0)
+    if (options.existOk && mayExist && (await exists(id, options))) return `${endpoint}/${repoPath(repo)}`
+    if (error.status !== 409) throw error
     throw new HubError(`[hub] there is a ${repo.type} ${id} already; choose another name, or set existOk`, {
       status: 409,
     })
   }
 }
+
+const exists = (id: string, options: CreateRepoOptions): Promise<boolean> =>
+  modelInfo(id, options).then(
+    () => true,
+    () => false,
+  )

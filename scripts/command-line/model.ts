@@ -9,7 +9,13 @@ import type { PreTrainedTokenizerFast } from '../../transformers/tokenizer/pretr
 export async function modelFolder(idOrFolder: string): Promise<string> {
   if (idOrFolder.endsWith('.gguf')) return idOrFolder
   const { resolveModel } = await import('../../hub/index.ts')
-  return resolveModel(idOrFolder)
+  const { downloadDisplay } = await import('./download-progress.ts')
+  const { stop, ...display } = await downloadDisplay(idOrFolder)
+  try {
+    return await resolveModel(idOrFolder, display)
+  } finally {
+    stop()
+  }
 }
 
 /** @throws InputError where the folder has no tokenizer, or one that cannot be read */

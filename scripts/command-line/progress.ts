@@ -10,9 +10,15 @@ export interface Progress {
 /** Lines in all that a progress prints where nobody watches: a log, a pipe, CI. */
 const PLAIN_LINES = 10
 
-/** A bar on a terminal's stderr, else now and then a plain line. It begins with the first update. */
-export async function makeProgress(label: string): Promise<Progress> {
-  if (!process.stderr.isTTY || process.env.CI) return plainProgress(label)
+/**
+ * A bar on a terminal's stderr, else now and then a plain line. It begins with the first update.
+ * @param format of the counts; as they are by default
+ */
+export async function makeProgress(
+  label: string,
+  format = String as (count: number) => string,
+): Promise<Progress> {
+  if (!process.stderr.isTTY || process.env.CI) return plainProgress(label, format)
   const { default: progress } = await import('cli-progress')
   let bar: SingleBar | undefined
   return {
@@ -25,6 +31,8 @@ export async function makeProgress(label: string): Promise<Progress> {
             hideCursor: true,
             etaBuffer: 20,
             barsize: 24,
+            formatValue: (count, _, type) =>
+              type === 'value' || type === 'total' ? format(count) : String(count),
           },
           process.env.NO_COLOR ? progress.Presets.legacy : progress.Presets.shades_classic,
         )
@@ -35,11 +43,15 @@ export async function makeProgress(label: string): Promise<Progress> {
   }
 }
 
-function plainProgress(label: string): Progress {
+function plainProgress(label: string, format: (count: number) => string): Progress {
+  let last = -1
   return {
     update(step, total, detail) {
       const every = Math.max(1, Math.ceil(total / PLAIN_LINES))
-      if (step % every === 0 || step === total || step === 1) notice(`${label} ${step}/${total}  ${detail}`)
+      const isDue = last < 0 || Math.floor(step / every) > Math.floor(last / every) || step === total
+      if (!isDue || step === last) return
+      last = step
+      notice(`${label} ${format(step)}/${format(total)}  ${detail}`)
     },
     stop() {},
   }
