@@ -33,7 +33,7 @@ export async function trainTokenizer(
   alphabet: string[],
 ): Promise<Tokenizer> {
   const tokenizer = await Tokenizer.fromString(JSON.stringify(EMPTY))
-  tokenizer.train(texts, {
+  await tokenizer.trainFromIterator(texts, {
     type: 'BPE',
     vocabSize,
     minFrequency: 2,

@@ -32,6 +32,8 @@ const targetFolder = join(root, 'node_modules/.cache/tokenizers-wasm')
 const rustFlags = [
   '--cfg=getrandom_backend="custom"',
   '-Ctarget-feature=+simd128',
+  // A file that asks for more than this is no tokenizer.
+  `-Clink-arg=--max-memory=${2 ** 31}`,
   `--remap-path-prefix=${crate}=/src`,
   `--remap-path-prefix=${cargoHome}=/cargo`,
 ]

@@ -1,13 +1,8 @@
 /** Single parts of a tokenizer, made from their part of a tokenizer.json, such as `{ type: 'NFC' }`. */
 import type { Offset } from './encoding.ts'
 import { check, failure, loadEngine, resultJson, withText } from './engine.ts'
+import type { ComponentConfig } from './parts/config.ts'
 import { Resident } from './resident.ts'
-
-/** A part of a tokenizer.json: its `type`, and the fields of that type. */
-export interface ComponentConfig {
-  type: string
-  [field: string]: unknown
-}
 
 export interface PreToken {
   text: string

@@ -36,7 +36,9 @@ export function encodeTexts(context: CallContext, text: TextInput, options: Call
 
   const encodeRows = (idsOnly: boolean) => {
     const { addSpecialTokens = true, splitSpecialTokens } = options
-    const encodings = context.encode(inputs, { addSpecialTokens, idsOnly, truncation }, splitSpecialTokens)
+    const overflow = Boolean(options.returnOverflowingTokens)
+    const request = { addSpecialTokens, idsOnly, overflow, truncation }
+    const encodings = context.encode(inputs, request, splitSpecialTokens)
     if (!options.returnOverflowingTokens) return encodings.map((encoding, sample) => ({ encoding, sample }))
     return encodings.flatMap((first, sample) =>
       [first, ...first.overflowing].map((encoding) => ({ encoding, sample })),

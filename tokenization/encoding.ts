@@ -7,9 +7,11 @@ export type Offset = [start: number, end: number]
 /** What `Encoding` is made of; all numbers in the layout of `tokenization/wasm/src/pack.rs`. */
 interface Parts {
   length: number
-  ids: Uint32Array
-  typeIds: Uint32Array
-  attentionMask: Uint32Array
+  ids: ArrayLike<number>
+  /** Absent where all are 0. */
+  typeIds: ArrayLike<number> | undefined
+  /** Absent where all are 1. */
+  attentionMask: ArrayLike<number> | undefined
   /** special tokens mask, word ids, sequence ids, offsets; absent in an encoding without details. */
   details: Uint32Array | undefined
   tokenLengths: Uint32Array | undefined
@@ -41,12 +43,14 @@ export class Encoding {
 
   /** 0 for the first text, 1 for the second, as the model wants them told apart. */
   get typeIds(): number[] {
-    return plain(this.#parts.typeIds)
+    const { typeIds, length } = this.#parts
+    return typeIds ? plain(typeIds) : new Array<number>(length).fill(0)
   }
 
   /** 1 for tokens, 0 for padding. */
   get attentionMask(): number[] {
-    return plain(this.#parts.attentionMask)
+    const { attentionMask, length } = this.#parts
+    return attentionMask ? plain(attentionMask) : new Array<number>(length).fill(1)
   }
 
   /** 1 for tokens that the tokenizer added. */
@@ -138,7 +142,7 @@ export class Encoding {
     const missing = length - parts.length
     if (missing <= 0) return this
     const left = padding.direction === 'left'
-    const fill = (list: Uint32Array, value: number, width = 1) => {
+    const fill = (list: ArrayLike<number>, value: number, width = 1) => {
       const filled = new Uint32Array(list.length + missing * width).fill(value)
       filled.set(list, left ? missing * width : 0)
       return filled
@@ -156,8 +160,8 @@ export class Encoding {
     return new Encoding({
       length,
       ids: fill(parts.ids, padding.padId),
-      typeIds: fill(parts.typeIds, padding.padTypeId),
-      attentionMask: fill(parts.attentionMask, 0),
+      typeIds: fill(this.typeIds, padding.padTypeId),
+      attentionMask: fill(this.attentionMask, 0),
       details: parts.details && details(),
       tokenLengths: parts.tokenLengths && fill(parts.tokenLengths, padding.padToken.length),
       tokenText: left ? padText + parts.tokenText : parts.tokenText + padText,
@@ -210,13 +214,43 @@ function orNull(number: number): number | null {
   return number === NONE ? null : number
 }
 
-function plain(numbers: Uint32Array): number[] {
+/** A list of its own, but for what is one already: ids without details are made as such. */
+function plain(numbers: ArrayLike<number>): number[] {
+  if (Array.isArray(numbers)) return numbers
   const list = new Array<number>(numbers.length)
   for (let i = 0; i < list.length; i++) list[i] = numbers[i]
   return list
 }
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** Reads ids and type ids alone, in the layout of `Ids::pack` in `tokenization/wasm/src/ids.rs`. */
+export function readIds(numbers: Uint32Array, count: number): Encoding[] {
+  const encodings = new Array<Encoding>(count)
+  let at = 0
+  const list = (length: number) => {
+    const items = new Array<number>(length)
+    for (let i = 0; i < length; i++) items[i] = numbers[at + i]
+    at += length
+    return items
+  }
+  for (let i = 0; i < count; i++) {
+    const length = numbers[at++]
+    const withTypes = numbers[at++] === 1
+    const ids = list(length)
+    encodings[i] = new Encoding({
+      length,
+      ids,
+      typeIds: withTypes ? list(length) : undefined,
+      attentionMask: undefined,
+      details: undefined,
+      tokenLengths: undefined,
+      tokenText: '',
+      overflowing: [],
+    })
+  }
+  return encodings
+}
 
 /** Reads encodings off the engine's result buffer, in the layout of `tokenization/wasm/src/pack.rs`. */
 export class EncodingReader {

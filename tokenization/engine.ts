@@ -17,6 +17,7 @@ export interface Exports {
   error_length(): number
   tokenizer_new(json: number, length: number): number
   tokenizer_free(tokenizer: number): void
+  tokenizer_prepare_ids(tokenizer: number): number
   tokenizer_to_json(tokenizer: number, pretty: number): number
   tokenizer_settings(tokenizer: number): number
   tokenizer_configure(tokenizer: number, json: number, length: number): number
@@ -80,7 +81,7 @@ export class Engine {
       if (!isTrap(error)) throw error
       const reason = this.#reasonOfTrap(error)
       this.#renew()
-      throw new Error(`[${operation}] the tokenizers library failed: ${reason}`, { cause: error })
+      throw new EngineFailure(`[${operation}] the tokenizers library failed: ${reason}`, { cause: error })
     }
     if (this.memoryBytes > this.#loadedBytes + ALLOWED_GROWTH) this.#renew()
     return result
@@ -122,6 +123,9 @@ export class Engine {
     return `${error.message}, probably for lack of memory or stack; encode very long texts in pieces`
   }
 }
+
+/** The library failed, or ran out of memory: the instance it ran in is gone. */
+export class EngineFailure extends Error {}
 
 function isTrap(error: unknown): error is Error {
   return error instanceof webAssembly.RuntimeError || error instanceof RangeError

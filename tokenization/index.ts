@@ -8,7 +8,6 @@ export type { ApplyChatTemplateOptions, CallOptions, EncodeTextOptions, PadOptio
 export type { ChatMessage, ChatTemplateOptions } from './chat-template.ts'
 export {
   byteLevelAlphabet,
-  type ComponentConfig,
   Decoder,
   Normalizer,
   type PreToken,
@@ -18,10 +17,17 @@ export type { EncodeInput, EncodeRequest, Sequence } from './encode.ts'
 export type { TextInput } from './encode-batch.ts'
 export { Encoding, type Offset } from './encoding.ts'
 export type { EncodedColumns, EncodedRow, PaddedColumns } from './pad-batch.ts'
+export { type ComponentConfig, type Pattern, Regex, type SplitBehavior } from './parts/config.ts'
+export * as decoders from './parts/decoders.ts'
+export * as models from './parts/models.ts'
+export * as normalizers from './parts/normalizers.ts'
+export * as postProcessors from './parts/post-processors.ts'
+export * as preTokenizers from './parts/pre-tokenizers.ts'
+export * as trainers from './parts/trainers.ts'
 export { type DecodeOptions, PreTrainedTokenizer } from './pretrained.ts'
 export type { TokenizerFiles, TokenizerParts } from './pretrained-files.ts'
 export type { AddedToken, Padding, Side, Truncation, TruncationStrategy } from './settings.ts'
 export type { SpecialTokenName } from './special-tokens.ts'
 export { TextStream } from './stream.ts'
-export { type EncodeOptions, Tokenizer } from './tokenizer.ts'
+export { type EncodeOptions, type Parts, Tokenizer } from './tokenizer.ts'
 export type { TrainerOptions } from './train.ts'

@@ -29,6 +29,10 @@ const moreTests: [string, (...values: Value[]) => boolean][] = [
   ['le', (a, b) => (a.value as number) <= (b.value as number)],
   ['gt', (a, b) => (a.value as number) > (b.value as number)],
   ['ge', (a, b) => (a.value as number) >= (b.value as number)],
+  ['greaterthan', (a, b) => (a.value as number) > (b.value as number)],
+  ['lessthan', (a, b) => (a.value as number) < (b.value as number)],
+  ['divisibleby', (a, b) => (a.value as number) % (b.value as number) === 0],
+  ['sameas', (a, b) => a.type === b.type && a.value === b.value],
   ['in', (a, b) => items(b).some((item) => equal(a, item))],
   ['float', (a) => a.type === 'FloatValue'],
 ]

@@ -4,7 +4,9 @@
  * body, output before `break`, comparison of lists, `~` with any value, division by zero, attributes of what is
  * undefined, and string methods with arguments. Templates of models rely on these.
  */
-import { Interpreter, parse, Template, tokenize } from '@huggingface/jinja'
+import { Interpreter, parse, Template } from '@huggingface/jinja'
+import { applyFilter, type FilterCall } from './jinja-filters.ts'
+import { ARGUMENT_MARK, readTemplate, rewritten } from './jinja-source.ts'
 import { equal, items, newScope, print, type Scope, toPlain, toValue, type Value } from './jinja-values.ts'
 import { callStringMethod } from './string-methods.ts'
 
@@ -29,10 +31,16 @@ const statements = new Set([
 /** A template, parsed once, rendered with any variables. */
 export class JinjaTemplate {
   readonly #program: Node
+  readonly #testArguments: Node[]
 
   /** Throws where the template has a mistake. */
-  constructor(source: string) {
-    this.#program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })) as Node
+  constructor(template: string) {
+    const { tokens, testArguments } = readTemplate(template)
+    this.#program = parse(tokens as never) as unknown as Node
+    this.#testArguments = testArguments.map((argument) => {
+      const program = parse(argument as never) as unknown as Node
+      return (program.body as Node[])[0]
+    })
     markOutputs(this.#program)
   }
 
@@ -40,7 +48,7 @@ export class JinjaTemplate {
   render(variables: Record<string, unknown>): string {
     const scope = newScope()
     for (const [name, value] of Object.entries({ ...globals, ...variables })) scope.set(name, value)
-    return String(new PythonInterpreter(scope).run(this.#program).value)
+    return String(new PythonInterpreter(scope, this.#testArguments).run(this.#program).value)
   }
 }
 
@@ -96,7 +104,21 @@ const BaseInterpreter = Interpreter as unknown as new (
   scope: Scope,
 ) => { run(program: Node): Value; evaluate(node: Node, scope: Scope): Value }
 
+const comparisons: Record<string, ((a: unknown, b: unknown) => boolean) | undefined> = {
+  '<': (a, b) => (a as number) < (b as number),
+  '<=': (a, b) => (a as number) <= (b as number),
+  '>': (a, b) => (a as number) > (b as number),
+  '>=': (a, b) => (a as number) >= (b as number),
+}
+
 class PythonInterpreter extends BaseInterpreter {
+  readonly #testArguments: readonly Node[]
+
+  constructor(scope: Scope, testArguments: readonly Node[]) {
+    super(scope)
+    this.#testArguments = testArguments
+  }
+
   override evaluate(node: Node, scope: Scope): Value {
     return this.#evaluate(node, scope) ?? super.evaluate(node, scope)
   }
@@ -122,7 +144,11 @@ class PythonInterpreter extends BaseInterpreter {
       case 'MemberExpression':
         return this.#member(node, scope)
       case 'CallExpression':
-        return this.#stringMethod(node, scope)
+        return this.#rewrittenCall(node, scope) ?? this.#stringMethod(node, scope)
+      case 'TestExpression':
+        return this.#test(node, scope)
+      case 'FilterExpression':
+        return this.#filter(node, scope)
       default:
         return undefined
     }
@@ -156,6 +182,15 @@ class PythonInterpreter extends BaseInterpreter {
   }
 
   #loop(node: Node, scope: Scope): string {
+    const iterable = node.iterable as Node
+    const source = (iterable.type === 'SelectExpression' ? iterable.lhs : iterable) as Node
+    const recursive =
+      source.type === 'CallExpression' && (source.callee as Node).value === rewritten.recursive
+    const list = recursive ? (source.args as Node[])[0] : source
+    return this.#rounds(node, this.#value(list, scope), recursive, scope)
+  }
+
+  #rounds(node: Node, list: Value, recursive: boolean, scope: Scope): string {
     const { iterable, loopvar } = node as { iterable: Node; loopvar: Node } & Node
     const round = (item: Value) => {
       const inner = newScope(scope)
@@ -163,13 +198,15 @@ class PythonInterpreter extends BaseInterpreter {
       return inner
     }
     const filtered = iterable.type === 'SelectExpression'
-    const all = items(this.#value(filtered ? iterable.lhs : iterable, scope))
+    const all = items(list)
     const chosen = filtered ? all.filter((item) => this.#isTrue(iterable.test, round(item))) : all
     if (chosen.length === 0) return this.#block(node.defaultBlock, scope)
     let text = ''
     for (const [i, item] of chosen.entries()) {
       const inner = round(item)
-      inner.setVariable('loop', loopVariable(chosen, i))
+      const loop = loopVariable(chosen, i)
+      inner.setVariable('loop', loop)
+      if (recursive) recursions.set(loop, (children) => this.#rounds(node, children, true, scope))
       try {
         text += this.#block(node.body, inner)
       } catch (error) {
@@ -182,16 +219,114 @@ class PythonInterpreter extends BaseInterpreter {
   }
 
   #binary(node: Node, scope: Scope): Value | undefined {
-    const operator = (node.operator as { value: string }).value
+    const operator = operatorOf(node)
     // These two decide for themselves what is evaluated.
     if (operator === 'and' || operator === 'or') return undefined
+    if (isComparison(node) && isComparison(node.left as Node)) return this.#comparisons(node, scope)
     const left = this.#value(node.left, scope)
     const right = this.#value(node.right, scope)
+    return this.#operate(node, left, right, scope)
+  }
+
+  /** `a < b < c` is `a < b and b < c`. */
+  #comparisons(node: Node, scope: Scope): Value {
+    const chain: Node[] = []
+    let first = node
+    while (isComparison(first)) {
+      chain.unshift(first)
+      first = first.left as Node
+    }
+    let left = this.#value(first, scope)
+    for (const comparison of chain) {
+      const right = this.#value(comparison.right, scope)
+      if (!this.#operate(comparison, left, right, scope).__bool__().value) return toValue(false)
+      left = right
+    }
+    return toValue(true)
+  }
+
+  #operate(node: Node, left: Value, right: Value, scope: Scope): Value {
+    const operator = operatorOf(node)
     if (operator === '==') return toValue(equal(left, right))
     if (operator === '!=') return toValue(!equal(left, right))
     if (operator === '~') return toValue(print(left) + print(right))
     if (['/', '//', '%'].includes(operator) && right.value === 0) throw new Error('division by zero')
+    const compare = comparisons[operator]
+    if (compare && comparable(left, right)) return toValue(compare(left.value, right.value))
+    if (operator === '%' && left.type === 'IntegerValue' && right.type === 'IntegerValue') {
+      const divisor = right.value as number
+      // Python's remainder has the sign of the divisor.
+      return toValue((((left.value as number) % divisor) + divisor) % divisor)
+    }
+    if (operator === '*') {
+      const repeated = repeat(left, right) ?? repeat(right, left)
+      if (repeated) return repeated
+    }
     return this.#library({ ...node, left: evaluated(left), right: evaluated(right) }, scope)
+  }
+
+  /** What `readTemplate` put in the place of what the library cannot parse, and the call of a recursive loop. */
+  #rewrittenCall(node: Node, scope: Scope): Value | undefined {
+    const callee = node.callee as Node
+    if (callee.type !== 'Identifier') return undefined
+    const args = node.args as Node[]
+    if (callee.value === rewritten.group) return this.#value(args[0], scope)
+    if (callee.value === rewritten.tuple) return this.#tuple([this.#value(args[0], scope)], scope)
+    if (callee.value !== 'loop') return undefined
+    const again = recursions.get(this.#value(callee, scope))
+    return again && toValue(again(this.#value(args[0], scope)))
+  }
+
+  #test(node: Node, scope: Scope): Value {
+    const [name, index] = String((node.test as Node).value).split(ARGUMENT_MARK)
+    const operand = this.#value(node.operand, scope)
+    const args = index === undefined ? [] : this.#arguments(this.#testArguments[Number(index)], scope)
+    return toValue(runTest(name, operand, args, scope) !== node.negate)
+  }
+
+  /** Those of a test: what stands in brackets, or the value itself. */
+  #arguments(node: Node, scope: Scope): Value[] {
+    const grouped = node.type === 'CallExpression' && (node.callee as Node).value === rewritten.group
+    if (node.type === 'TupleLiteral') return (node.value as Node[]).map((item) => this.#value(item, scope))
+    return [this.#value(grouped ? (node.args as Node[])[0] : node, scope)]
+  }
+
+  #filter(node: Node, scope: Scope): Value {
+    const filter = node.filter as Node
+    const operand = this.#value(node.operand, scope)
+    const called = filter.type === 'CallExpression'
+    const name = String((called ? (filter.callee as Node) : filter).value)
+    const args = called ? (filter.args as Node[]) : []
+    const library = (value: Value, applied: Node) =>
+      this.#library({ type: 'FilterExpression', operand: evaluated(value), filter: applied }, scope)
+    if (args.some((arg) => /Spread/.test(arg.type))) return library(operand, filter)
+    const isNamed = (arg: Node) => arg.type === 'KeywordArgumentExpression'
+    const call: FilterCall = {
+      positional: args.filter((arg) => !isNamed(arg)).map((arg) => this.#value(arg, scope)),
+      named: new Map(
+        args.filter(isNamed).map((arg) => [String((arg.key as Node).value), this.#value(arg.value, scope)]),
+      ),
+      filter: (inner, value, values) => {
+        const own = applyFilter(inner, value, { ...call, positional: values, named: new Map() })
+        if (own) return own
+        const callee = { type: 'Identifier', value: inner }
+        return library(
+          value,
+          values.length ? { type: 'CallExpression', callee, args: values.map(evaluated) } : callee,
+        )
+      },
+      test: (inner, value, values) => runTest(inner, value, values, scope),
+      member: (value, field) =>
+        field.split('.').reduce((object, part) => {
+          const property = evaluated(toValue(/^\d+$/.test(part) ? Number(part) : part))
+          return this.#library(
+            { type: 'MemberExpression', object: evaluated(object), property, computed: true },
+            scope,
+          )
+        }, value),
+      tuple: (values) => this.#tuple(values, scope),
+    }
+    return applyFilter(name, operand, call) ?? library(operand, filter)
   }
 
   #member(node: Node, scope: Scope): Value {
@@ -218,17 +353,50 @@ class PythonInterpreter extends BaseInterpreter {
       const values = args.map((arg) => toPlain(this.#value(arg, scope)))
       const result = callStringMethod(String(property.value), String(object.value), values)
       if (result !== undefined)
-        return returnsTuple(property.value) ? this.#tuple(result as unknown[], scope) : toValue(result)
+        return returnsTuple(property.value)
+          ? this.#tuple((result as unknown[]).map(toValue), scope)
+          : toValue(result)
     }
     return this.#library(call, scope)
   }
 
-  #tuple(values: unknown[], scope: Scope): Value {
-    return this.#library(
-      { type: 'TupleLiteral', value: values.map((value) => evaluated(toValue(value))) },
-      scope,
-    )
+  #tuple(values: Value[], scope: Scope): Value {
+    return this.#library({ type: 'TupleLiteral', value: values.map(evaluated) }, scope)
   }
+}
+
+/** How a recursive loop runs again over other items, by its `loop` variable. */
+const recursions = new WeakMap<Value, (items: Value) => string>()
+
+function runTest(name: string, operand: Value, args: readonly Value[], scope: Scope): boolean {
+  const test = scope.tests.get(name)
+  if (!test) throw new Error(`Unknown test: ${name}`)
+  return test(operand, ...args)
+}
+
+/** Numbers with numbers, where booleans are such, and texts with texts. */
+function comparable(a: Value, b: Value): boolean {
+  const kind = ({ value }: Value) => (typeof value === 'boolean' ? 'number' : typeof value)
+  return kind(a) === kind(b) && (kind(a) === 'number' || kind(a) === 'string')
+}
+
+/** A text or a list, several times; undefined where these are none. */
+function repeat(value: Value, times: Value): Value | undefined {
+  const count = Math.max(0, Number(times.value))
+  if (times.type !== 'IntegerValue') return undefined
+  if (typeof value.value === 'string') return toValue(value.value.repeat(count))
+  if (!Array.isArray(value.value)) return undefined
+  const list = toValue([])
+  list.value = Array.from({ length: count }, () => value.value as Value[]).flat()
+  return list
+}
+
+function operatorOf(node: Node): string {
+  return (node.operator as { value: string }).value
+}
+
+function isComparison(node: Node): boolean {
+  return node.type === 'BinaryExpression' && /^([<>]=?|[=!]=|in|not in)$/.test(operatorOf(node))
 }
 
 function returnsTuple(method: unknown): boolean {

@@ -5,11 +5,13 @@ import {
   encodeInEngine,
   portions,
   type Sequence,
+  unitsOf,
 } from './encode.ts'
 import type { Encoding } from './encoding.ts'
 import {
   check,
   type Engine,
+  EngineFailure,
   type Exports,
   failure,
   loadEngine,
@@ -18,6 +20,7 @@ import {
   withBytes,
   withText,
 } from './engine.ts'
+import type { ComponentConfig } from './parts/config.ts'
 import { Resident } from './resident.ts'
 import {
   type AddedToken,
@@ -39,6 +42,23 @@ export interface EncodeOptions {
   addSpecialTokens?: boolean
   /** Only ids, type ids and attention mask, faster; default false. */
   idsOnly?: boolean
+}
+
+/** The parts of a tokenizer, each as in its tokenizer.json. */
+export interface Parts {
+  model: ComponentConfig
+  normalizer: ComponentConfig | null
+  preTokenizer: ComponentConfig | null
+  postProcessor: ComponentConfig | null
+  decoder: ComponentConfig | null
+}
+
+const partFields: Record<keyof Parts, string> = {
+  model: 'model',
+  normalizer: 'normalizer',
+  preTokenizer: 'pre_tokenizer',
+  postProcessor: 'post_processor',
+  decoder: 'decoder',
 }
 
 /** What was set since the tokenizer was made from its JSON; replayed when it is put into a new engine instance. */
@@ -82,6 +102,37 @@ export class Tokenizer {
     return new Tokenizer(await loadEngine(), json)
   }
 
+  /**
+   * From a model and the other parts, made by `models`, `normalizers`, `preTokenizers`, `postProcessors`, `decoders`:
+   *
+   * ```ts
+   * const tokenizer = await Tokenizer.fromModel(models.BPE({ unkToken: '[UNK]' }), { preTokenizer: preTokenizers.Whitespace() })
+   * await tokenizer.trainFromIterator(texts, trainers.BpeTrainer({ vocabSize: 8000, specialTokens: ['[UNK]'] }))
+   * ```
+   */
+  static async fromModel(
+    model: ComponentConfig,
+    parts: Partial<Omit<Parts, 'model'>> = {},
+  ): Promise<Tokenizer> {
+    const { normalizer = null, preTokenizer = null, postProcessor = null, decoder = null, ...unknown } = parts
+    const name = Object.keys(unknown)[0]
+    if (name !== undefined) {
+      throw new Error(`[Tokenizer] there is no part ${name}: it has ${Object.keys(partFields).join(', ')}`)
+    }
+    const json = {
+      version: '1.0',
+      truncation: null,
+      padding: null,
+      added_tokens: [],
+      normalizer,
+      decoder,
+      model,
+    }
+    return Tokenizer.fromString(
+      JSON.stringify({ ...json, pre_tokenizer: preTokenizer, post_processor: postProcessor }),
+    )
+  }
+
   /** From the bytes of a tokenizer.json. */
   static async fromBuffer(bytes: Uint8Array): Promise<Tokenizer> {
     return Tokenizer.fromString(new TextDecoder().decode(bytes))
@@ -119,8 +170,7 @@ export class Tokenizer {
     const whole = request.truncation === 'own' && this.padding !== null
     const encodings: Encoding[] = []
     for (const portion of whole && inputs.length ? [inputs] : portions(inputs)) {
-      const encode = (x: Exports, handle: number) => encodeInEngine(x, handle, portion, request)
-      encodings.push(...this.#resident.use('encode', encode))
+      for (const encoding of this.#encodePortion(portion, request)) encodings.push(encoding)
     }
     return encodings
   }
@@ -228,13 +278,85 @@ export class Tokenizer {
     this.#configure({ encode_special_tokens: value })
   }
 
+  get fastState(): string {
+    return this.#state.idsState
+  }
   /** The kind of its model. */
   get modelType(): JsonSettings['model'] {
     return this.#settings().model
   }
 
-  /** Trains the model on texts; normalizer and pre-tokenizer are the tokenizer's own. The vocabulary is replaced. */
-  train(texts: Iterable<string>, trainer: TrainerOptions): void {
+  /** Changes texts before they are split; null for none. Setting it makes the tokenizer anew, like the other parts. */
+  get normalizer(): ComponentConfig | null {
+    return this.#part('normalizer')
+  }
+
+  set normalizer(config: ComponentConfig | null) {
+    this.#setPart('normalizer', config)
+  }
+
+  /** Splits texts into words. */
+  get preTokenizer(): ComponentConfig | null {
+    return this.#part('preTokenizer')
+  }
+
+  set preTokenizer(config: ComponentConfig | null) {
+    this.#setPart('preTokenizer', config)
+  }
+
+  /** Splits words into tokens; its vocabulary included. */
+  get model(): ComponentConfig {
+    return this.#part('model') as ComponentConfig
+  }
+
+  set model(config: ComponentConfig) {
+    this.#setPart('model', config)
+  }
+
+  /** Puts special tokens around texts. */
+  get postProcessor(): ComponentConfig | null {
+    return this.#part('postProcessor')
+  }
+
+  set postProcessor(config: ComponentConfig | null) {
+    this.#setPart('postProcessor', config)
+  }
+
+  /** Makes a text of tokens. */
+  get decoder(): ComponentConfig | null {
+    return this.#part('decoder')
+  }
+
+  set decoder(config: ComponentConfig | null) {
+    this.#setPart('decoder', config)
+  }
+
+  /** Trains the model on text files (Node), line by line; see `trainFromIterator`. */
+  async train(files: readonly string[], trainer: TrainerOptions): Promise<void> {
+    const { readFile } = await import('node:fs/promises')
+    const lines: string[] = []
+    for (const file of files) {
+      for (const line of (await readFile(file, 'utf8')).match(/.*\n|.+$/g) ?? []) lines.push(line)
+    }
+    await this.trainFromIterator(lines, trainer)
+  }
+
+  /**
+   * Trains the model on texts, or lists of texts; normalizer and pre-tokenizer are the tokenizer's own. The vocabulary is
+   * replaced. All texts are in memory at once. `trainers` makes the options.
+   */
+  async trainFromIterator(
+    texts: Iterable<string | readonly string[]> | AsyncIterable<string | readonly string[]>,
+    trainer: TrainerOptions,
+  ): Promise<void> {
+    if (typeof texts === 'string') throw new Error('[train] the texts are a list, not one string')
+    const all: string[] = []
+    for await (const item of texts)
+      for (const text of typeof item === 'string' ? [item] : item) all.push(text)
+    this.#train(all, trainer)
+  }
+
+  #train(texts: readonly string[], trainer: TrainerOptions): void {
     const json = this.#resident.use('train', (x, handle) => {
       trainInEngine(x, handle, texts, trainer)
       check(x, 'train', x.tokenizer_to_json(handle, 0))
@@ -271,6 +393,46 @@ export class Tokenizer {
     return `Tokenizer(${this.modelType}, ${this.getVocabSize()} tokens)`
   }
 
+  #encodePortion(inputs: readonly EncodeInput[], request: EncodeRequest): Encoding[] {
+    const encode = () =>
+      this.#resident.use('encode', (x, handle) => encodeInEngine(x, handle, inputs, request))
+    if (!request.idsOnly || typeof inputs[0].text !== 'string') return encode()
+    if (this.#state.isWorthPreparing(inputs)) {
+      this.#resident.use('encode', (x, handle) => this.#state.prepareIds(x, handle))
+      this.#engine.settle()
+    }
+    if (!this.#state.idsPrepared) return encode()
+    try {
+      return encode()
+    } catch (error) {
+      if (!(error instanceof EngineFailure)) throw error
+      this.#state.giveIdsUp()
+      return encode()
+    }
+  }
+
+  #part(name: keyof Parts): ComponentConfig | null {
+    const json = JSON.parse(this.toString()) as Record<string, ComponentConfig | null>
+    return json[partFields[name]]
+  }
+
+  #setPart(name: keyof Parts, config: ComponentConfig | null): void {
+    const before = this.toString()
+    const json = JSON.parse(before) as Record<string, unknown>
+    json[partFields[name]] = config
+    const replace = (text: string) => {
+      this.#resident.free()
+      this.#state.reset(text)
+      this.#resident.use(name, () => undefined)
+    }
+    try {
+      replace(JSON.stringify(json))
+    } catch (error) {
+      replace(before)
+      throw error
+    }
+  }
+
   #settings(): JsonSettings {
     this.#state.settings ??= this.#resident.use('settings', (x, handle) => {
       check(x, 'settings', x.tokenizer_settings(handle))
@@ -286,10 +448,18 @@ export class Tokenizer {
   }
 }
 
+/**
+ * UTF-16 units that are encoded without details before the faster tokenizer for that is made, which takes about as long as
+ * this many do without it.
+ */
+const UNITS_WORTH_PREPARING = 2 ** 15
+
 /** All that is needed to make the tokenizer again. */
 class State {
   #json: Uint8Array
   #changes: Changes = {}
+  #unitsWithoutDetails = 0
+  #ids: 'absent' | 'prepared' | 'unavailable' = 'absent'
   /** What the engine said last; undefined after a change. */
   settings: JsonSettings | undefined
 
@@ -303,18 +473,48 @@ class State {
     // The only setting that the JSON does not hold.
     this.#changes = encode_special_tokens === undefined ? {} : { encode_special_tokens }
     this.settings = undefined
+    this.#ids = 'absent'
   }
 
   record(changes: Changes): void {
     const added_tokens = [...(this.#changes.added_tokens ?? []), ...(changes.added_tokens ?? [])]
     this.#changes = { ...this.#changes, ...changes, added_tokens }
     this.settings = undefined
+    if (!changes.added_tokens || this.#ids !== 'prepared') return
+    // The vocabulary changed. Not prepared again at once: more tokens may follow.
+    this.#ids = 'absent'
+    this.#unitsWithoutDetails = 0
+  }
+
+  get idsState(): string {
+    return this.#ids
+  }
+  /** Whether the engine has the faster tokenizer for ids without details. */
+  get idsPrepared(): boolean {
+    return this.#ids === 'prepared'
+  }
+
+  isWorthPreparing(inputs: readonly EncodeInput[]): boolean {
+    if (this.#ids !== 'absent') return false
+    for (const input of inputs) this.#unitsWithoutDetails += unitsOf(input)
+    return this.#unitsWithoutDetails >= UNITS_WORTH_PREPARING
+  }
+
+  prepareIds(x: Exports, handle: number): void {
+    // Before the call: if it traps, it must not be made again.
+    this.#ids = 'unavailable'
+    if (x.tokenizer_prepare_ids(handle) === 0) this.#ids = 'prepared'
+  }
+
+  giveIdsUp(): void {
+    this.#ids = 'unavailable'
   }
 
   create(x: Exports): number {
     const handle = withBytes(x, this.#json, (pointer, length) => x.tokenizer_new(pointer, length))
     if (handle === 0) throw failure(x, 'Tokenizer')
     configure(x, handle, this.#changes)
+    if (this.#ids === 'prepared') this.prepareIds(x, handle)
     return handle
   }
 }

@@ -8,7 +8,7 @@ interface CommonTrainerOptions {
   vocabSize?: number
 }
 
-interface MergeTrainerOptions extends CommonTrainerOptions {
+export interface MergeTrainerOptions extends CommonTrainerOptions {
   minFrequency?: number
   /** Most letters kept, the rarest left out. */
   limitAlphabet?: number
@@ -19,20 +19,25 @@ interface MergeTrainerOptions extends CommonTrainerOptions {
   maxTokenLength?: number
 }
 
-/** Options of the library's trainers, in camelCase. */
+export interface WordLevelTrainerOptions extends CommonTrainerOptions {
+  minFrequency?: number
+}
+
+export interface UnigramTrainerOptions extends CommonTrainerOptions {
+  initialAlphabet?: string[]
+  shrinkingFactor?: number
+  unkToken?: string
+  maxPieceLength?: number
+  nSubIterations?: number
+  seedSize?: number
+}
+
+/** Options of the library's trainers, in camelCase; `trainers` makes them. */
 export type TrainerOptions =
   | ({ type: 'BPE' } & MergeTrainerOptions)
   | ({ type: 'WordPiece' } & MergeTrainerOptions)
-  | ({ type: 'WordLevel'; minFrequency?: number } & CommonTrainerOptions)
-  | ({
-      type: 'Unigram'
-      initialAlphabet?: string[]
-      shrinkingFactor?: number
-      unkToken?: string
-      maxPieceLength?: number
-      nSubIterations?: number
-      seedSize?: number
-    } & CommonTrainerOptions)
+  | ({ type: 'WordLevel' } & WordLevelTrainerOptions)
+  | ({ type: 'Unigram' } & UnigramTrainerOptions)
 
 const encoder = new TextEncoder()
 

@@ -1,12 +1,7 @@
 /** Cases of single components and of training. */
 import type { ModelFolder } from '../../hub/index.ts'
-import {
-  byteLevelAlphabet,
-  type ComponentConfig,
-  Decoder,
-  Normalizer,
-  PreTokenizer,
-} from '../../tokenization/components.ts'
+import { byteLevelAlphabet, Decoder, Normalizer, PreTokenizer } from '../../tokenization/components.ts'
+import type { ComponentConfig } from '../../tokenization/parts/config.ts'
 import { Tokenizer } from '../../tokenization/tokenizer.ts'
 import type { TrainerOptions } from '../../tokenization/train.ts'
 import { readJson, readText } from './folder.ts'
@@ -114,7 +109,7 @@ export async function* runTraining(
       const tokenizer = await Tokenizer.fromString(
         JSON.stringify({ version: '1.0', truncation: null, padding: null, ...parts, model: untrained }),
       )
-      tokenizer.train(texts, await trainerOf(model, c.arguments))
+      await tokenizer.trainFromIterator(texts, await trainerOf(model, c.arguments))
       const trained = JSON.parse(tokenizer.toString()).model as TrainedModel
       expectVocabulary(trained, tokenizer, c.expected)
     })

@@ -42,9 +42,8 @@ describe('a failure inside the library', () => {
     expect(() => tokenizer.encode(3 as never)).toThrow('[encode] input 0 is not')
     expect(() => tokenizer.encodeBatch(['a', { text: ['b'] }])).toThrow('[encode] input 1 is not a string')
     expect(() => tokenizer.enableTruncation({ maxLength: 4, stride: 9 })).toThrow('stride')
-    expect(() => tokenizer.train(['a'], { type: 'BPE', vocabSise: 3 } as never)).toThrow(
-      'the trainer has no option vocab_sise',
-    )
+    const training = tokenizer.trainFromIterator(['a'], { type: 'BPE', vocabSise: 3 } as never)
+    await expect(training).rejects.toThrow('the trainer has no option vocab_sise')
   })
 })
 

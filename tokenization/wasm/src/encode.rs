@@ -3,8 +3,10 @@
 use tokenizers::{EncodeInput, Encoding, InputSequence, TruncationDirection, TruncationParams, TruncationStrategy};
 
 use crate::abi::{give, guard, take_result_buffer, text, Fallible};
+use crate::ids::How;
 use crate::pack::{pack, Offsets, Utf16Map};
 use crate::tokenizer::Tokenizer;
+use crate::unicode::tables_agree;
 
 /// Adds the special tokens of the post-processor.
 const ADD_SPECIAL_TOKENS: u32 = 1;
@@ -21,6 +23,8 @@ const TRUNCATE: u32 = 32;
 const TRUNCATE_LEFT: u32 = 64;
 const ONLY_FIRST: u32 = 128;
 const ONLY_SECOND: u32 = 256;
+/// The windows that truncation cuts off are not wanted.
+const NO_OVERFLOW: u32 = 512;
 
 /// In the layout, in the place of a length: there is no second sequence.
 const NO_PAIR: u32 = u32::MAX;
@@ -29,7 +33,7 @@ const NO_PAIR: u32 = u32::MAX;
 ///
 /// `layout` holds for every input its first sequence, then its second: a length in bytes or NO_PAIR; with
 /// SPLIT_INTO_WORDS the number of words (or NO_PAIR), then the length of each. `bytes` holds all texts, one
-/// after the other. Result: see `pack`.
+/// after the other. Returns 0, with a result as `pack` describes it, or 1, with one as `Ids::pack` does.
 /// # Safety
 /// `tokenizer` is a live handle, the pointers describe live memory as said above.
 #[no_mangle]
@@ -46,6 +50,9 @@ pub unsafe extern "C" fn tokenizer_encode(
         let tokenizer = &mut *tokenizer;
         let layout = std::slice::from_raw_parts(layout, layout_len);
         let inputs = Reader { layout, bytes, split: flags & SPLIT_INTO_WORDS != 0 }.read();
+        if let Some(status) = encode_ids(tokenizer, &inputs, flags, max_length) {
+            return Ok(status);
+        }
         if flags & PLAIN == 0 {
             return encode(tokenizer, &inputs, flags);
         }
@@ -58,6 +65,62 @@ pub unsafe extern "C" fn tokenizer_encode(
         tokenizer.with_padding(padding);
         result
     })
+}
+
+/// Encodes by the faster tokenizer where that is there and can do what is asked; an error leaves it to the other.
+fn encode_ids(tokenizer: &mut Tokenizer, inputs: &[Input], flags: u32, max_length: u32) -> Option<i32> {
+    let own_settings =
+        flags & PLAIN == 0 && (tokenizer.get_truncation().is_some() || tokenizer.get_padding().is_some());
+    if flags & (DETAILS | SPLIT_INTO_WORDS) != 0 || own_settings {
+        return None;
+    }
+    let how = How {
+        add_special_tokens: flags & ADD_SPECIAL_TOKENS != 0,
+        encode_special_tokens: tokenizer.get_encode_special_tokens(),
+        truncation: match requested_truncation(flags, max_length, 0) {
+            Some(_) if flags & NO_OVERFLOW == 0 => return None,
+            requested => requested.map(|t| truncation_1(&t)),
+        },
+    };
+    let ids = tokenizer.ids.as_mut()?;
+    let pairs = inputs.iter().any(|input| input.second.is_some());
+    let room_needed = if how.add_special_tokens { ids.special_token_count(pairs) } else { 0 };
+    if how.truncation.as_ref().is_some_and(|t| t.max_length <= room_needed) {
+        return None;
+    }
+    let mut out = take_result_buffer();
+    for input in inputs {
+        let (Sequence::Text(first), None | Some(Sequence::Text(_))) = (&input.first, &input.second) else {
+            return None;
+        };
+        let second = match &input.second {
+            Some(Sequence::Text(text)) => Some(*text),
+            _ => None,
+        };
+        if !tables_agree(first) || !second.is_none_or(tables_agree) {
+            return None;
+        }
+        ids.pack(&mut out, first, second, &how).ok()?;
+    }
+    give(out);
+    Some(1)
+}
+
+/// The same truncation in the terms of tokenizers 1.0.
+fn truncation_1(params: &TruncationParams) -> tokenizers_1::TruncationParams {
+    tokenizers_1::TruncationParams {
+        max_length: params.max_length,
+        stride: params.stride,
+        direction: match params.direction {
+            TruncationDirection::Left => tokenizers_1::TruncationDirection::Left,
+            TruncationDirection::Right => tokenizers_1::TruncationDirection::Right,
+        },
+        strategy: match params.strategy {
+            TruncationStrategy::LongestFirst => tokenizers_1::TruncationStrategy::LongestFirst,
+            TruncationStrategy::OnlyFirst => tokenizers_1::TruncationStrategy::OnlyFirst,
+            TruncationStrategy::OnlySecond => tokenizers_1::TruncationStrategy::OnlySecond,
+        },
+    }
 }
 
 fn requested_truncation(flags: u32, max_length: u32, stride: u32) -> Option<TruncationParams> {
@@ -92,7 +155,8 @@ fn encode(tokenizer: &Tokenizer, inputs: &[Input], flags: u32) -> Fallible<i32> 
     let add_special_tokens = flags & ADD_SPECIAL_TOKENS != 0;
     let details = flags & DETAILS != 0;
     let sources: Vec<EncodeInput> = inputs.iter().map(Input::source).collect();
-    let encodings: Vec<Encoding> = if details {
+    // The faster way numbers the texts of pairs wrongly where there are no special tokens.
+    let encodings: Vec<Encoding> = if details || inputs.iter().any(|input| input.second.is_some()) {
         tokenizer.encode_batch_char_offsets(sources, add_special_tokens)?
     } else {
         tokenizer.encode_batch_fast(sources, add_special_tokens)?

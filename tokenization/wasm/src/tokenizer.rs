@@ -1,5 +1,6 @@
 //! A tokenizer: made from its JSON, configured, asked for its vocabulary, used for decoding.
 
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
 
 use serde_json::{json, Value};
@@ -9,17 +10,50 @@ use tokenizers::{
 };
 
 use crate::abi::{give, guard, make, text, Fallible};
+use crate::ids::Ids;
 use crate::patterns::{restore, rewrite};
 use crate::whole_model::WholeModel;
 
-pub type Tokenizer =
-    TokenizerImpl<WholeModel, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+type Library = TokenizerImpl<WholeModel, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+
+/// The library's tokenizer, and the faster one for ids alone where there is one.
+pub struct Tokenizer {
+    library: Library,
+    pub ids: Option<Ids>,
+}
+
+impl Deref for Tokenizer {
+    type Target = Library;
+
+    fn deref(&self) -> &Library {
+        &self.library
+    }
+}
+
+impl DerefMut for Tokenizer {
+    fn deref_mut(&mut self) -> &mut Library {
+        &mut self.library
+    }
+}
 
 /// # Safety
 /// `json` holds `len` bytes of UTF-8.
 #[no_mangle]
 pub unsafe extern "C" fn tokenizer_new(json: *const u8, len: usize) -> *mut Tokenizer {
-    make(|| Tokenizer::from_str(&rewrite(text(json, len))))
+    make(|| Ok(Tokenizer { library: Library::from_str(&rewrite(text(json, len)))?, ids: None }))
+}
+
+/// Makes the faster tokenizer for ids, which `tokenizer_encode` uses from then on until the vocabulary changes.
+/// Fails where this tokenizer has parts that it lacks.
+/// # Safety
+/// `tokenizer` is a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn tokenizer_prepare_ids(tokenizer: *mut Tokenizer) -> i32 {
+    guard(|| {
+        let tokenizer = &mut *tokenizer;
+        tokenizer.ids = Some(Ids::of(serde_json::to_value(&tokenizer.library)?)?);
+        Ok(0)
+    })
 }
 
 /// # Safety
@@ -77,6 +111,7 @@ pub unsafe extern "C" fn tokenizer_configure(tokenizer: *mut Tokenizer, json: *c
         let mut count = 0;
         if let Some(given) = options.get("added_tokens") {
             count = tokenizer.add_tokens(added_tokens(given, false)?)?;
+            tokenizer.ids = None;
         }
         Ok(count as i32)
     })

@@ -32,7 +32,9 @@ pub unsafe extern "C" fn tokenizer_train(
             texts.push(text(start, length as usize));
             start = start.add(length as usize);
         }
-        (*tokenizer).train(&mut trainer, texts.into_iter())?;
+        let tokenizer = &mut *tokenizer;
+        tokenizer.ids = None;
+        tokenizer.train(&mut trainer, texts.into_iter())?;
         Ok(0)
     })
 }
