@@ -13,7 +13,7 @@ import { parseSync } from 'oxc-parser'
 const folders: Record<string, readonly string[]> = {
   core: [],
   nn: ['core'],
-  tokenization: [],
+  tokenization: ['hub'],
   hub: [],
   data: ['hub'],
   transformers: ['core', 'nn', 'tokenization', 'hub', 'data'],

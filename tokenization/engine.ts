@@ -87,6 +87,14 @@ export class Engine {
     return result
   }
 
+  /**
+   * Another instance, with a memory of its own that goes with it, in which the same calls give the same results: the order
+   * of hash maps depends on how many there were before.
+   */
+  fresh(): Engine {
+    return new Engine(this.#module)
+  }
+
   get memoryBytes(): number {
     return this.#exports.memory.buffer.byteLength
   }

@@ -1,11 +1,14 @@
 /** The files of a tokenizer beside its model: read from their content, and written so that Python reads them. */
+import type { OldFiles } from './convert/convert.ts'
 import type { AddedToken, Side } from './settings.ts'
 import { SpecialTokens, type TokenizerConfig, wantsTokenTypeIds } from './special-tokens.ts'
 import { Tokenizer } from './tokenizer.ts'
 
-/** Contents of files; JSON as text or parsed. Only `tokenizerJson` is needed. */
+/** Contents of files; JSON as text or parsed. Only `tokenizerJson` is needed, or the files of an older tokenizer. */
 export interface TokenizerFiles {
-  tokenizerJson: string | object
+  tokenizerJson?: string | object | null
+  /** What `tokenizerJson` is made from where there is none. */
+  old?: OldFiles
   /** tokenizer_config.json */
   tokenizerConfig?: string | object | null
   /** special_tokens_map.json of older models */
@@ -35,9 +38,8 @@ export interface TokenizerParts {
 const NO_LIMIT = 1e30
 
 export async function readTokenizerFiles(files: TokenizerFiles): Promise<TokenizerParts> {
-  const { tokenizerJson } = files
-  const config = parse<TokenizerConfig>('tokenizer_config.json', files.tokenizerConfig) ?? {}
   const map = parse<Record<string, unknown>>('special_tokens_map.json', files.specialTokensMap)
+  const { tokenizerJson, config } = await readJson(files, map)
   const backend = await Tokenizer.fromString(
     typeof tokenizerJson === 'string' ? tokenizerJson : JSON.stringify(tokenizerJson),
   )
@@ -56,6 +58,15 @@ export async function readTokenizerFiles(files: TokenizerFiles): Promise<Tokeniz
     padTokenTypeId: config.pad_token_type_id ?? padding?.padTypeId ?? 0,
     modelInputNames: config.model_input_names ?? inputNames(config.tokenizer_class ?? files.modelType),
   }
+}
+
+async function readJson(files: TokenizerFiles, map: Record<string, unknown> | null) {
+  const { tokenizerJson, old, modelType } = files
+  const config = parse<TokenizerConfig>('tokenizer_config.json', files.tokenizerConfig) ?? {}
+  if (tokenizerJson !== undefined && tokenizerJson !== null) return { tokenizerJson, config }
+  if (!old) throw new Error('[tokenizer] give tokenizerJson, or the files of an older tokenizer (old)')
+  const { convertTokenizer } = await import('./convert/convert.ts')
+  return convertTokenizer(old, config, map, modelType)
 }
 
 function inputNames(family: string | undefined): string[] {

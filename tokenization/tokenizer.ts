@@ -1,3 +1,4 @@
+import type { HubOptions, ModelFolder } from '../hub/index.ts'
 import {
   checkInputs,
   type EncodeInput,
@@ -131,6 +132,21 @@ export class Tokenizer {
     return Tokenizer.fromString(
       JSON.stringify({ ...json, pre_tokenizer: preTokenizer, post_processor: postProcessor }),
     )
+  }
+
+  /**
+   * The tokenizer of a model: of a folder, or of the Hub by its id, whose tokenizer files are fetched into the Hugging Face
+   * cache; older files than tokenizer.json are converted. `AutoTokenizer` of `tunesmith/transformers` knows special tokens
+   * and chat templates too.
+   *
+   * @throws HubError where there is no such model
+   */
+  static async fromPretrained(source: string | ModelFolder, options: HubOptions = {}): Promise<Tokenizer> {
+    const { openModelFolder, TOKENIZER_FILES } = await import('../hub/index.ts')
+    const { readTokenizerFolder } = await import('./pretrained-folder.ts')
+    const { readTokenizerFiles } = await import('./pretrained-files.ts')
+    const folder = await openModelFolder(source, { ...options, include: [...TOKENIZER_FILES, 'config.json'] })
+    return (await readTokenizerFiles(await readTokenizerFolder(folder))).backend
   }
 
   /** From the bytes of a tokenizer.json. */
@@ -357,13 +373,14 @@ export class Tokenizer {
   }
 
   #train(texts: readonly string[], trainer: TrainerOptions): void {
-    const json = this.#resident.use('train', (x, handle) => {
+    const json = this.#engine.fresh().run('train', (x) => {
+      const handle = this.#state.create(x)
       trainInEngine(x, handle, texts, trainer)
       check(x, 'train', x.tokenizer_to_json(handle, 0))
       return resultText(x)
     })
+    this.#resident.free()
     this.#state.reset(json)
-    this.#engine.settle()
   }
 
   /** The text of its tokenizer.json. */

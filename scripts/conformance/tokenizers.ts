@@ -100,6 +100,8 @@ async function* runTokenizer(
   const plain = await Tokenizer.fromString(json)
   plain.noTruncation()
   plain.noPadding()
+  // Ids without details have a tokenizer of their own, made once enough is encoded that way.
+  plain.encodeBatch(['a few words '.repeat(4000)], { idsOnly: true })
   const fresh = () => Tokenizer.fromString(json)
   const each = async function* <T>(kind: string, cases: T[], check: (c: T) => void | Promise<void>) {
     for (const [i, c] of cases.entries()) yield* run(`${name}/${kind}/${i}`, wanted, () => check(c))
@@ -118,12 +120,14 @@ async function* runTokenizer(
     expectEncoding(plain.encode(c.text), c, [c.text])
     expectEqual('decoded', plain.decode(c.ids, { skipSpecialTokens: false }), c.decoded)
     expectEqual('decoded_skip_special', plain.decode(c.ids), c.decoded_skip_special)
+    expectIds(plain, { text: c.text }, c)
     const bare = plain.encode(c.text, { addSpecialTokens: false, idsOnly: true }).ids
     expectEqual('ids_without_special', bare, c.ids_without_special ?? c.ids)
   })
   yield* each('pairs', golden.pairs, (c) => {
     const [text, pair] = c.pair
     expectEncoding(plain.encode(text, { pair }), c, c.pair)
+    expectIds(plain, { text, pair }, c)
     const bare = plain.encode(text, { pair, addSpecialTokens: false, idsOnly: true }).ids
     expectEqual('ids_without_special', bare, c.ids_without_special)
     expectEqual('decoded_skip_special', plain.decode(c.ids), c.decoded_skip_special)
@@ -142,6 +146,7 @@ async function* runTokenizer(
         if (c.error !== undefined) expectThrow(encode, c.error)
         else expectEncoding(encode(), c, textsOf(c))
       }
+      if (c.error === undefined) expectIds(plain, input, c, truncation)
     } finally {
       plain.noTruncation()
     }
@@ -181,6 +186,19 @@ async function* runTokenizer(
   })
   plain.free()
   own.free()
+}
+
+/** Ids without details and windows are found in another way. */
+function expectIds(
+  tokenizer: Tokenizer,
+  input: EncodeInput,
+  want: GoldenEncoding,
+  truncation: Truncation | null = null,
+): void {
+  const request = { addSpecialTokens: true, idsOnly: true, overflow: false, truncation }
+  const [got] = tokenizer.encodeWith([input], request)
+  expectEqual('ids alone', got.ids, want.ids)
+  expectEqual('type_ids alone', got.typeIds, want.type_ids)
 }
 
 function textsOf({ text = '', pair }: { text?: string; pair?: [string, string] }): string[] {

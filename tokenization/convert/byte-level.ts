@@ -19,7 +19,12 @@ export function convertByteLevel(
   const vocab = readVocabulary(vocabulary)
   const addPrefixSpace = config.add_prefix_space === true
   const qwen2 = family === 'qwen2'
-  const model = BPE({ vocab, merges: readMerges(mergeList), continuingSubwordPrefix: '', endOfWordSuffix: '' })
+  const model = BPE({
+    vocab,
+    merges: readMerges(mergeList),
+    continuingSubwordPrefix: '',
+    endOfWordSuffix: '',
+  })
   return {
     vocab: new Map(Object.entries(vocab)),
     parts: {
@@ -53,7 +58,8 @@ function readMerges(text: string): [string, string][] {
   for (const [i, line] of text.split(/\r?\n/).entries()) {
     if (line === '' || (i === 0 && line.startsWith('#version'))) continue
     const [left, right, ...rest] = line.split(' ')
-    if (!left || !right || rest.length > 0) throw new Error(`[tokenizer] merges.txt, line ${i + 1}: not two tokens`)
+    if (!left || !right || rest.length > 0)
+      throw new Error(`[tokenizer] merges.txt, line ${i + 1}: not two tokens`)
     merges.push([left, right])
   }
   return merges

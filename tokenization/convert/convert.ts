@@ -68,8 +68,7 @@ export async function convertTokenizer(
     ...specialTokenNames.flatMap((role) => {
       const content = special[role]
       if (content === undefined) return []
-      const defaults = { content, normalized: false, lstrip: role === 'maskToken' && family?.frame === 'roberta' }
-      return [{ ...defaults, ...given.definitions.get(content), special: true }]
+      return [{ content, normalized: false, ...given.definitions.get(content), special: true }]
     }),
   ])
   const post_processor = frame(family?.frame ?? null, {
@@ -84,7 +83,7 @@ export async function convertTokenizer(
     added_tokens: added,
     normalizer: parts.normalizer,
     pre_tokenizer: parts.preTokenizer,
-    post_processor: post_processor ?? llamaFrame(name, config, special, ids),
+    post_processor: post_processor ?? startAndEnd(config, special, ids),
     decoder: parts.decoder,
     model: parts.model,
   }
@@ -101,7 +100,8 @@ async function convertFiles(
   special: Family['special'],
 ): Promise<Converted> {
   const { vocabTxt, vocabJson, mergesTxt, sentencePiece } = files
-  if (family?.kind === 'wordpiece' && vocabTxt !== undefined) return convertWordPiece(vocabTxt, config, unkToken)
+  if (family?.kind === 'wordpiece' && vocabTxt !== undefined)
+    return convertWordPiece(vocabTxt, config, unkToken)
   if (family?.kind === 'byte-level' && vocabJson !== undefined && mergesTxt !== undefined) {
     return convertByteLevel(vocabJson, mergesTxt, name ?? '', config)
   }
@@ -109,8 +109,14 @@ async function convertFiles(
     const { convertSentencePiece } = await import('./sentencepiece.ts')
     return convertSentencePiece(sentencePiece, name, config, special)
   }
-  const wanted = { wordpiece: 'vocab.txt', 'byte-level': 'vocab.json and merges.txt', sentencepiece: 'tokenizer.model' }
-  throw new Error(`[tokenizer] there is neither tokenizer.json nor ${wanted[family?.kind ?? 'sentencepiece']}`)
+  const wanted = {
+    wordpiece: 'vocab.txt',
+    'byte-level': 'vocab.json and merges.txt',
+    sentencepiece: 'tokenizer.model',
+  }
+  throw new Error(
+    `[tokenizer] there is neither tokenizer.json nor ${wanted[family?.kind ?? 'sentencepiece']}`,
+  )
 }
 
 /** Where no class is named: what the files are. */
@@ -143,22 +149,21 @@ function readAdded(text: string | undefined): (AddedToken & { id: number })[] {
   }
   const entries = Object.entries(list as Record<string, unknown>)
   const wrong = entries.find(([, id]) => !Number.isInteger(id) || (id as number) < 0)
-  if (wrong) throw new Error(`[tokenizer] added_tokens.json: the id of ${JSON.stringify(wrong[0])} is no whole number`)
+  if (wrong)
+    throw new Error(`[tokenizer] added_tokens.json: the id of ${JSON.stringify(wrong[0])} is no whole number`)
   return entries
     .map(([content, id]) => ({ content, id: id as number, normalized: true }))
     .sort((a, b) => a.id - b.id)
 }
 
-/** Llama and Gemma put `bos_token` in front, unless they are told not to, and `eos_token` behind where they are told to. */
-function llamaFrame(
-  name: string | undefined,
+/** `bos_token` in front and `eos_token` behind, where the configuration asks for them, as Llama's may. */
+function startAndEnd(
   config: TokenizerConfig,
   special: Family['special'],
   ids: ReadonlyMap<string, number>,
 ): object | null {
-  const byDefault = name === 'llama' || name === 'gemma'
   const { bosToken, eosToken } = special
-  const bos = (config.add_bos_token ?? byDefault) === true ? bosToken : undefined
+  const bos = config.add_bos_token === true ? bosToken : undefined
   const eos = config.add_eos_token === true ? eosToken : undefined
   if (bos === undefined && eos === undefined) return null
   const around = (sequence: 'A' | 'B', type_id: number) => [

@@ -11,7 +11,13 @@ export interface Family {
 
 const bert: Family = {
   kind: 'wordpiece',
-  special: { unkToken: '[UNK]', sepToken: '[SEP]', padToken: '[PAD]', clsToken: '[CLS]', maskToken: '[MASK]' },
+  special: {
+    unkToken: '[UNK]',
+    sepToken: '[SEP]',
+    padToken: '[PAD]',
+    clsToken: '[CLS]',
+    maskToken: '[MASK]',
+  },
   frame: 'bert',
 }
 
@@ -66,7 +72,13 @@ const families: Record<string, Family> = {
   },
   gemma: {
     kind: 'sentencepiece',
-    special: { unkToken: '<unk>', bosToken: '<bos>', eosToken: '<eos>', padToken: '<pad>', maskToken: '<mask>' },
+    special: {
+      unkToken: '<unk>',
+      bosToken: '<bos>',
+      eosToken: '<eos>',
+      padToken: '<pad>',
+      maskToken: '<mask>',
+    },
     frame: null,
   },
   t5: {
@@ -85,7 +97,13 @@ const families: Record<string, Family> = {
 }
 
 /** Model types whose tokenizers are those of another family. */
-const aliases: Record<string, string> = { mistral: 'llama', mixtral: 'llama', mt5: 't5', umt5: 't5', gemma2: 'gemma' }
+const aliases: Record<string, string> = {
+  mistral: 'llama',
+  mixtral: 'llama',
+  mt5: 't5',
+  umt5: 't5',
+  gemma2: 'gemma',
+}
 
 /** The name of a family in `name`, a tokenizer class or a model type. */
 export function familyName(name: string | undefined): string | undefined {

@@ -20,7 +20,11 @@ export function frame(kind: Family['frame'], options: FrameOptions): ComponentCo
   if (kind === null) return null
   if (kind === 'eos') {
     const [eos, id] = token('eosToken')
-    return TemplateProcessing({ single: ['$A', eos], pair: ['$A', eos, '$B', eos], specialTokens: [[eos, id]] })
+    return TemplateProcessing({
+      single: ['$A', eos],
+      pair: ['$A', eos, '$B', eos],
+      specialTokens: [[eos, id]],
+    })
   }
   const [sep, cls] = [token('sepToken'), token('clsToken')]
   if (kind === 'roberta') return RobertaProcessing(sep, cls, { trimOffsets, addPrefixSpace })

@@ -48,7 +48,8 @@ export function readSentencePiece(bytes: Uint8Array): SentencePieceModel {
   } catch (cause) {
     throw new Error('[tokenizer] the sentencepiece model is damaged: download it again', { cause })
   }
-  if (model.pieces.length === 0) throw new Error('[tokenizer] this is no sentencepiece model: it has no pieces')
+  if (model.pieces.length === 0)
+    throw new Error('[tokenizer] this is no sentencepiece model: it has no pieces')
   return model
 }
 
@@ -67,7 +68,11 @@ function readPiece(reader: PbfReader): Piece {
 }
 
 /** A length that the file does not have would make the reader go on behind its end. */
-function readMessage<T>(reader: PbfReader, read: (field: number, made: T, reader: PbfReader) => void, made: T): void {
+function readMessage<T>(
+  reader: PbfReader,
+  read: (field: number, made: T, reader: PbfReader) => void,
+  made: T,
+): void {
   const start = reader.pos
   const end = reader.readVarint() + reader.pos
   if (!(end <= reader.length)) throw new Error('it claims to be longer than it is')

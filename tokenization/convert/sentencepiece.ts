@@ -14,8 +14,7 @@ type Scored = [piece: string, score: number]
 const UNIGRAM = 1
 const BPE_TYPE = 2
 
-/** Names of sentencepiece models beside old checkpoints, in the order in which they are looked for. */
-export const sentencePieceFiles = ['tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model', 'spm.model']
+const knownFamilies = new Set(['llama', 'gemma', 't5', 'albert', 'debertav2', 'xlmroberta', 'camembert'])
 
 export function convertSentencePiece(
   bytes: Uint8Array,
@@ -25,13 +24,23 @@ export function convertSentencePiece(
 ): Converted {
   const spm = readSentencePiece(bytes)
   if (spm.modelType !== UNIGRAM && spm.modelType !== BPE_TYPE) {
-    throw new Error('[tokenizer] the sentencepiece model is neither Unigram nor BPE: convert it with Python first')
+    throw new Error(
+      '[tokenizer] the sentencepiece model is neither Unigram nor BPE: convert it with Python first',
+    )
   }
   const parts = partsOf(spm, family, config, special)
-  const added = spm.pieces
-    .filter(({ type }) => type === pieceTypes.control || type === pieceTypes.userDefined)
-    .map(({ piece, type }) => ({ content: piece, normalized: false, special: type === pieceTypes.control }))
-  return { vocab: vocabularyOf(parts.model), parts, added: [...added, ...(family === 't5' ? sentinels(config) : [])] }
+  const isPlain = !knownFamilies.has(family ?? '')
+  const added = spm.pieces.flatMap(({ piece, type }) => {
+    const isSpecial = type === pieceTypes.control || (isPlain && type === pieceTypes.unknown)
+    // Of no family, they are split off by the pre-tokenizer.
+    const isAdded = isSpecial || (!isPlain && type === pieceTypes.userDefined)
+    return isAdded ? [{ content: piece, normalized: false, special: isSpecial }] : []
+  })
+  return {
+    vocab: vocabularyOf(parts.model),
+    parts,
+    added: [...added, ...(family === 't5' ? sentinels(config) : [])],
+  }
 }
 
 function partsOf(
@@ -46,7 +55,11 @@ function partsOf(
     case 'gemma':
       return gemma(spm, special)
     case 't5':
-      return unigram(spm, [...scored(spm), ...sentinels(config).map(({ content }): Scored => [content, 0])], 2)
+      return unigram(
+        spm,
+        [...scored(spm), ...sentinels(config).map(({ content }): Scored => [content, 0])],
+        2,
+      )
     case 'albert':
       return albert(spm, config)
     case 'debertav2':
@@ -61,13 +74,21 @@ function partsOf(
 }
 
 /** Split at white space, `▁` in front of words. */
-function unigram(spm: SentencePieceModel, vocab: Scored[], unkId: number, prefixSpace = true): Converted['parts'] {
+function unigram(
+  spm: SentencePieceModel,
+  vocab: Scored[],
+  unkId: number,
+  prefixSpace = true,
+): Converted['parts'] {
   const prependScheme = prefixSpace ? 'always' : 'never'
   const metaspace = { prependScheme, split: true } as const
   return {
     model: Unigram({ vocab, unkId }),
     normalizer: precompiled(spm)[0] ?? null,
-    preTokenizer: preTokenizers.Sequence([preTokenizers.WhitespaceSplit(), preTokenizers.Metaspace(metaspace)]),
+    preTokenizer: preTokenizers.Sequence([
+      preTokenizers.WhitespaceSplit(),
+      preTokenizers.Metaspace(metaspace),
+    ]),
     decoder: decoders.Metaspace(metaspace),
   }
 }
@@ -106,7 +127,12 @@ function llama(spm: SentencePieceModel, config: TokenizerConfig): Converted['par
     model: BPE({ ...bpeTables(spm.pieces.map(({ piece }) => piece)), fuseUnk: true, byteFallback: true }),
     normalizer: null,
     preTokenizer: preTokenizers.Metaspace({ prependScheme, split: false }),
-    decoder: decoders.Sequence([decoders.Replace('▁', ' '), decoders.ByteFallback(), decoders.Fuse(), ...strip]),
+    decoder: decoders.Sequence([
+      decoders.Replace('▁', ' '),
+      decoders.ByteFallback(),
+      decoders.Fuse(),
+      ...strip,
+    ]),
   }
 }
 
@@ -122,7 +148,9 @@ function gemma(spm: SentencePieceModel, special: Special): Converted['parts'] {
 
 /** Of no family: what the model file itself says. */
 function plain(spm: SentencePieceModel): Converted['parts'] {
-  const userDefined = spm.pieces.filter(({ type }) => type === pieceTypes.userDefined).map(({ piece }) => piece)
+  const userDefined = spm.pieces
+    .filter(({ type }) => type === pieceTypes.userDefined)
+    .map(({ piece }) => piece)
   const list: ComponentConfig[] = [...precompiled(spm)]
   if (spm.removeExtraWhitespaces) {
     list.push(normalizers.Replace(Regex('\\A +| +\\z'), ''), normalizers.Replace(Regex(' {2,}'), ' '))
@@ -167,7 +195,9 @@ function scored(spm: SentencePieceModel): Scored[] {
 
 /** fairseq's numbering: four tokens of its own, and the pieces from the fourth on. */
 function xlmVocabulary(spm: SentencePieceModel, special: Special): Scored[] {
-  const own = [special.bosToken, special.padToken, special.eosToken, special.unkToken].map((t): Scored => [t ?? '', 0])
+  const own = [special.bosToken, special.padToken, special.eosToken, special.unkToken].map(
+    (t): Scored => [t ?? '', 0],
+  )
   return [...own, ...scored(spm).slice(3), [special.maskToken ?? '<mask>', 0]]
 }
 
@@ -202,7 +232,9 @@ function bpeTables(pieces: readonly string[]) {
     for (const [left, right] of local) merges.push({ left, right, rank })
   }
   const length = (text: string) => Array.from(text).length
-  merges.sort((a, b) => a.rank - b.rank || length(a.left) - length(b.left) || length(a.right) - length(b.right))
+  merges.sort(
+    (a, b) => a.rank - b.rank || length(a.left) - length(b.left) || length(a.right) - length(b.right),
+  )
   return { vocab, merges: merges.map(({ left, right }): [string, string] => [left, right]) }
 }
 
@@ -210,7 +242,9 @@ function bpeTables(pieces: readonly string[]) {
 function scoreTables(spm: SentencePieceModel) {
   const vocab = new Map(spm.pieces.map(({ piece }, id) => [piece, id]))
   const normal = new Map(
-    spm.pieces.flatMap(({ piece, score, type }, id) => (type === pieceTypes.normal ? [[piece, { score, id }]] : [])),
+    spm.pieces.flatMap(({ piece, score, type }, id) =>
+      type === pieceTypes.normal ? [[piece, { score, id }]] : [],
+    ),
   )
   const ranked: { left: string; right: string; score: number; id: number }[] = []
   for (const [piece, { score, id }] of normal) {
@@ -218,7 +252,9 @@ function scoreTables(spm: SentencePieceModel) {
       if (normal.has(left) && normal.has(right)) ranked.push({ left, right, score, id })
     }
   }
-  ranked.sort((a, b) => b.score - a.score || a.id - b.id || compare(a.left, b.left) || compare(a.right, b.right))
+  ranked.sort(
+    (a, b) => b.score - a.score || a.id - b.id || compare(a.left, b.left) || compare(a.right, b.right),
+  )
   return { vocab, merges: ranked.map(({ left, right }): [string, string] => [left, right]) }
 }
 
