@@ -37,6 +37,7 @@ export type PrimitiveOp =
   | 'ceil'
   | 'trunc'
   | 'round' // f32; round to nearest, ties to even
+  | 'roundSmall' // the same for magnitudes up to 2^22; the sign of a zero is open
   | 'eq'
   | 'ne'
   | 'lt'
@@ -217,6 +218,9 @@ export class Expr {
   }
   round(): Expr {
     return this.unary('round')
+  }
+  roundSmall(): Expr {
+    return this.unary('roundSmall')
   }
   exp(): Expr {
     return this.unary('exp')

@@ -44,7 +44,7 @@ const LN2_LO = -2.1219444e-4
 
 /** n = round(x / ln 2), r = x - n ln 2, and e^r - 1. */
 function reduceExp(x: Expr): { n: Expr; em1: Expr } {
-  const n = x.mul(LOG2E).round()
+  const n = x.mul(LOG2E).roundSmall()
   const r = x.sub(n.mul(LN2_HI)).sub(n.mul(LN2_LO))
   return { n, em1: r.mul(r).mul(polynomial(r, EXPM1)).add(r) }
 }

@@ -47,6 +47,7 @@ const FLOAT: Partial<Record<ExprOp, Evaluate>> = {
   ceil: (a) => Math.ceil(a),
   trunc: (a) => Math.trunc(a),
   round: roundToEven,
+  roundSmall: roundToEven,
   exp: (a) => Math.exp(a),
   expm1: (a) => Math.expm1(a),
   log: (a) => Math.log(a),

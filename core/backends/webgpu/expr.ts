@@ -58,6 +58,8 @@ function operation(e: Expr, a: readonly string[]): string {
     case 'trunc':
     case 'round':
       return `${e.op}(${a[0]})`
+    case 'roundSmall':
+      return `round(${a[0]})`
     case 'eq':
     case 'ne':
       // the usual test for NaN must survive compilers that assume there is none

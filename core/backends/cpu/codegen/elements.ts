@@ -39,6 +39,7 @@ export class RowCursor {
   readonly #f: FunctionBuilder
   readonly #operands: readonly ElementOperand[]
   readonly #moving: readonly (Variable<Address> | null)[]
+  #groupAddresses: Address[] = []
   readonly #strides: readonly Address[]
 
   constructor(f: FunctionBuilder, operands: readonly ElementOperand[]) {
@@ -58,7 +59,11 @@ export class RowCursor {
   /** Address and constant offset of a group of four, counted from the index. */
   #group(i: number, group: number): [Address, number] {
     const moving = this.#moving[i]
-    if (!moving) return [this.#address(i), 4 * group * elementBytes(this.#operands[i].operand)]
+    if (!moving) {
+      // one address for all groups: engines join operations on vectors only where they see that these are adjacent
+      const address = (this.#groupAddresses[i] ??= this.#f.let(this.#address(i)))
+      return [address, 4 * group * elementBytes(this.#operands[i].operand)]
+    }
     return [group === 0 ? moving : moving.add(this.#strides[i].mul(4 * group)), 0]
   }
 
@@ -91,6 +96,7 @@ export class RowCursor {
     for (const groups of unroll > 1 ? [unroll, 1] : [1]) {
       const last = this.#f.let(count.sub(4 * groups))
       this.#f.while(this.index.leS(last), () => {
+        this.#groupAddresses = []
         vectors(groups)
         this.advance(4 * groups)
       })
@@ -105,8 +111,8 @@ export class RowCursor {
 export const countOps = (roots: readonly Expr[]): number =>
   postorder(roots).filter((e) => e.args.length > 0).length
 
-/** More vectors a turn where there is little to do with each; long bodies need the registers. */
-const unrollOf = (ops: number): number => (ops <= 6 ? 4 : ops <= 20 ? 2 : 1)
+/** More vectors a turn where there is little to do with each; long bodies need the registers, unless pairs become one. */
+const unrollOf = (ops: number, wide: boolean): number => (ops <= 6 ? 4 : ops <= 20 || wide ? 2 : 1)
 
 /**
  * For elements 0 to `count` - 1: evaluates all values, then stores them. Load number i of the expressions is `loads[i]`;
@@ -134,5 +140,5 @@ export function emitElements(
     for (const [n, word] of compute((e) => cursor.loadOne(e.value)).entries())
       cursor.storeOne(loads.length + n, word)
   }
-  cursor.walk(Address.of(count), unrollOf(countOps(values)), vectors, single)
+  cursor.walk(Address.of(count), unrollOf(countOps(values), code.wide), vectors, single)
 }

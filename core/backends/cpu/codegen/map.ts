@@ -23,11 +23,14 @@ import { type Level, makeHelpers, VectorCode } from './vector-code.ts'
 
 /** Elements of one work unit where the innermost dimension is cut. */
 const CHUNK = 4096
+/** Nanoseconds from which code for 256-bit vectors is worth its compilation, which takes milliseconds. */
+const WORTH_WIDE = 50_000
 /** Rows longer than this are cut, so that a few long rows still make units for all threads. */
 const LONGEST_ROW = 16384
 
 interface MapStructure {
   readonly features: CpuFeatures
+  readonly wide: boolean
   readonly values: readonly Expr[]
   readonly loads: readonly OperandWords[]
   readonly stores: readonly OperandWords[]
@@ -57,9 +60,14 @@ export const lowerMap: Lower<MapKernel> = (kernel, ctx): Dispatch[] => {
   const sizes = [...kernel.shape.slice(0, -1), ...(isCut ? [chunks] : [])]
 
   const words = new ArgumentWords()
+  const values = kernel.stores.map((s) => expandMath(s.value))
+  const unitCost = Math.min(length, isCut ? CHUNK : length) * elementCost(values, loads, stores) + 5
+  const units = length === 0 ? 0 : rows * chunks
+  const wide = ctx.features.wideSimd && units * unitCost >= WORTH_WIDE
   const structure: MapStructure = {
     features: ctx.features,
-    values: kernel.stores.map((s) => expandMath(s.value)),
+    wide,
+    values,
     length: words.add(length),
     chunk: isCut ? words.add(CHUNK) : null,
     sizes: sizes.map((s) => words.add(s)),
@@ -68,18 +76,17 @@ export const lowerMap: Lower<MapKernel> = (kernel, ctx): Dispatch[] => {
     stores: stores.map((o) => addOperand(words, o)),
   }
   const inner = sizes.length
-  const units = length === 0 ? 0 : rows * chunks
-  const unitCost = Math.min(length, isCut ? CHUNK : length) * elementCost(structure) + 5
   return [
     {
       codeKey: [
-        `map${sizes.length}${isCut ? 'c' : ''}${ctx.features.relaxedSimd ? 'r' : ''}`,
+        `map${sizes.length}${isCut ? 'c' : ''}${ctx.features.relaxedSimd ? 'r' : ''}${wide ? 'w' : ''}`,
         loads.map((o) => operandKey(o, inner)).join(),
         kernel.scalars.map((s) => s.type).join(),
         stores.map((o, i) => `${structure.values[i].id}>${operandKey(o, inner)}`).join(),
       ].join('|'),
       emit: () => emitMap(structure),
       args: words.words,
+      wide,
       units,
       grain: Math.max(1, Math.round(10_000 / unitCost)),
       cost: units * unitCost,
@@ -88,10 +95,13 @@ export const lowerMap: Lower<MapKernel> = (kernel, ctx): Dispatch[] => {
 }
 
 /** Nanoseconds, roughly: what an element costs one thread of the reference machine. */
-function elementCost(s: MapStructure): number {
-  const isStrided = (o: OperandWords) => stepOf(o.operand.strides.at(-1)!) === 'strided'
-  let cost = 0.08 * countOps(s.values)
-  for (const o of [...s.loads, ...s.stores]) cost += isStrided(o) ? 1 : 0.3
+function elementCost(
+  values: readonly Expr[],
+  loads: readonly LoopOperand[],
+  stores: readonly LoopOperand[],
+): number {
+  let cost = 0.08 * countOps(values)
+  for (const o of [...loads, ...stores]) cost += stepOf(o.strides.at(-1)!) === 'strided' ? 1 : 0.3
   return cost
 }
 
@@ -103,7 +113,7 @@ function emitMap(s: MapStructure): ModuleBuilder {
       if (leaf.op === 'const' || leaf.op === 'scalar') return 0
       return stepOf(s.loads[leaf.value].operand.strides.at(-1)!) === 'broadcast' ? 1 : 2
     }
-    const code = new VectorCode(f, helpers, s.values, levelOf)
+    const code = new VectorCode(f, helpers, s.values, levelOf, s.wide)
     code.hoist(0, (e) => loadScalar(args, s.scalars[e.value], e))
     const operands = [...s.loads, ...s.stores]
     const elementOperands =

@@ -17,6 +17,9 @@ import {
 
 export type Lanes = F32x4 | I32x4
 
+/** 1.5 * 2^23. */
+const INTEGERS = 12582912
+
 /** How often a value changes: never, once per row (or step of an outer loop), with every element. */
 export type Level = 0 | 1 | 2
 
@@ -45,6 +48,8 @@ export function makeHelpers(module: ModuleBuilder, roots: readonly Expr[]): Help
 
 /** Emits values of a DAG of expressions, each computed at the level where it changes. */
 export class VectorCode {
+  /** Whether the code is for 256-bit vectors (`Dispatch.wide`). */
+  readonly wide: boolean
   readonly #f: FunctionBuilder
   readonly #helpers: Helpers
   readonly #order: readonly Expr[]
@@ -59,7 +64,9 @@ export class VectorCode {
     helpers: Helpers,
     roots: readonly Expr[],
     leafLevel: (leaf: Expr) => Level,
+    wide = false,
   ) {
+    this.wide = wide
     this.#f = f
     this.#helpers = helpers
     this.#order = postorder(roots)
@@ -229,6 +236,9 @@ function floatCode(e: Expr, float: (e: Expr) => F32x4): F32x4 {
       return a[e.op]()
     case 'round':
       return a.nearest()
+    case 'roundSmall':
+      // from this number up, floats are integers; V8 joins additions into 256-bit ones, and `nearest` not
+      return a.add(F32x4.const(INTEGERS)).sub(F32x4.const(INTEGERS))
     default:
       throw new Error(`[cpu] there is no code for ${e.op} of f32`)
   }
