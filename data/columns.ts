@@ -1,3 +1,4 @@
+import { oneLine } from '../hub/errors.ts'
 import { DataError } from './errors.ts'
 
 export interface ColumnChoice {
@@ -39,7 +40,7 @@ export function chooseColumns(
   choice: ColumnChoice,
   needsLabel: boolean,
 ): { text: string; label: string | undefined } {
-  const list = names.map((name) => (name.length > 30 ? `${name.slice(0, 29)}…` : name)).join(', ')
+  const list = names.map((name) => oneLine(name.length > 30 ? `${name.slice(0, 29)}…` : name)).join(', ')
   const find = (asked: string | undefined, usual: string[]) => {
     if (asked === undefined)
       return usual.map((u) => names.find((n) => n.toLowerCase() === u)).find((n) => n !== undefined)

@@ -1,8 +1,9 @@
 import type { FileMetaData, SchemaElement } from 'hyparquet'
-import { messageOf } from '../../hub/errors.ts'
+import { messageOf, oneLine } from '../../hub/errors.ts'
 import type { RandomAccess } from '../../hub/index.ts'
 import { DataError } from '../errors.ts'
 import type { Feature, Features, Row } from './features.ts'
+import { checkMetadata, checkPages, checkUnpackedSize, type PageChecks } from './parquet-check.ts'
 
 /** A Parquet file: what its columns hold, and its rows, a row group at a time. */
 export interface ParquetFile {
@@ -17,24 +18,44 @@ export interface ParquetFile {
  */
 export async function openParquet(file: RandomAccess): Promise<ParquetFile> {
   const { parquetMetadataAsync, parquetReadObjects } = await import('hyparquet')
+  const { parquetHeader } = await import('hyparquet/src/column.js')
+  const { getSchemaPath } = await import('hyparquet/src/schema.js')
+  await checkMagic(file)
+  let metadata: FileMetaData | undefined
+  const checks: PageChecks = new Map()
+  const origins = new WeakMap<ArrayBufferLike, number>()
+  /** Remembers where in the file a part begins, and its parts, which hyparquet cuts out with `slice`. */
+  const placed = (part: ArrayBuffer, begin: number): ArrayBuffer => {
+    origins.set(part, begin)
+    part.slice = (from, to) => placed(ArrayBuffer.prototype.slice.call(part, from, to), begin + (from ?? 0))
+    return part
+  }
   const buffer = {
     byteLength: file.size,
     async slice(begin: number, end = file.size) {
-      const bytes = await file.read(begin, end - begin)
-      return new Uint8Array(bytes).buffer
+      const bytes = new Uint8Array(await file.read(begin, end - begin))
+      if (metadata) checkPages({ parquetHeader, getSchemaPath }, metadata, bytes, begin, checks)
+      return placed(bytes.buffer, begin)
     },
   }
-  await checkMagic(file)
-  const metadata = await guarded(file, () => parquetMetadataAsync(buffer))
-  checkSizes(file, metadata)
+  const known = await guarded(file, async () => {
+    // geographic columns would be looked for without regard to what the schema claims
+    const read = await parquetMetadataAsync(buffer, { geoparquet: false })
+    checkMetadata(read, file.size)
+    return read
+  })
+  metadata = known
   return {
-    features: featuresOf(metadata),
+    features: featuresOf(known),
     async *rows() {
-      const { compressors } = await import('hyparquet-compressors')
+      const { compressors: plainCompressors } = await import('hyparquet-compressors')
+      const compressors = checked(plainCompressors, (page) =>
+        checks.get((origins.get(page.buffer) ?? Number.NaN) + page.byteOffset),
+      )
       let rowStart = 0
-      for (const { num_rows } of metadata.row_groups) {
+      for (const { num_rows } of known.row_groups) {
         const rowEnd = rowStart + Number(num_rows)
-        const options = { file: buffer, metadata, rowStart, rowEnd, compressors: bounded(compressors) }
+        const options = { file: buffer, metadata: known, rowStart, rowEnd, compressors }
         const rows = rowEnd > rowStart ? await guarded(file, () => parquetReadObjects(options)) : []
         for (const row of rows) yield plain(row) as Row
         rowStart = rowEnd
@@ -58,40 +79,29 @@ async function guarded<T>(file: RandomAccess, read: () => Promise<T>): Promise<T
   } catch (error) {
     if (error instanceof DataError) throw error
     throw new DataError(
-      `[data] ${file.name} is not a Parquet file that can be read: ${messageOf(error).replace(/\s+/g, ' ').slice(0, 200)}`,
+      `[data] ${file.name} is not a Parquet file that can be read: ${oneLine(messageOf(error))}`,
     )
   }
 }
 
-/** A page unpacks to at most this many bytes for each of its own; text of one letter packs better, but is no data. */
-const MAX_RATIO = 2000
-const MIN_PAGE = 16 * 1024 * 1024
-
 type Compressors = typeof import('hyparquet-compressors')['compressors']
 
-/** Compressors that do not allocate what a page claims beyond all measure. */
-function bounded(compressors: Compressors): Compressors {
-  const bound = (unpack: NonNullable<Compressors['GZIP']>) => (input: Uint8Array, outputLength: number) => {
-    if (outputLength > Math.max(MIN_PAGE, MAX_RATIO * input.length))
-      throw new Error(`a page of ${input.length} bytes claims to unpack to ${outputLength}`)
-    return unpack(input, outputLength)
+/** Compressors that check what a page claims before it is unpacked, and what it holds after that. */
+function checked(
+  compressors: Compressors,
+  checkOf: (packed: Uint8Array) => ((page: Uint8Array) => void) | undefined,
+): Compressors {
+  const wrap = (unpack: NonNullable<Compressors['GZIP']>) => (input: Uint8Array, outputLength: number) => {
+    const check = checkOf(input)
+    if (!check) throw new Error('a page lies where no column has one')
+    checkUnpackedSize(input.length, outputLength)
+    const page = unpack(input, outputLength)
+    check(page)
+    return page
   }
   return Object.fromEntries(
-    Object.entries(compressors).map(([name, unpack]) => [name, unpack && bound(unpack)]),
+    Object.entries(compressors).map(([name, unpack]) => [name, unpack && wrap(unpack)]),
   ) as Compressors
-}
-
-/** Row groups that lie outside of the file, or claim more rows than there are in all. */
-function checkSizes(file: RandomAccess, { row_groups, num_rows }: FileMetaData): void {
-  const total = row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0)
-  if (total !== Number(num_rows) || !row_groups.every((group) => Number(group.num_rows) >= 0))
-    throw new DataError(`[data] ${file.name}: its row groups have ${total} rows, the file ${num_rows}`)
-  for (const { columns } of row_groups)
-    for (const { meta_data } of columns)
-      if (meta_data && !(Number(meta_data.total_compressed_size) <= file.size))
-        throw new DataError(
-          `[data] ${file.name}: a column claims more bytes than the file has; truncated, fetch it again`,
-        )
 }
 
 /** Numbers in place of bigints that are exact as such. */
@@ -119,7 +129,7 @@ function featuresOf({ schema, key_value_metadata = [] }: FileMetaData): Features
 function afterSubtree(schema: SchemaElement[], at: number): number {
   let left = 1
   let next = at
-  for (; left > 0 && next < schema.length; next++) left += (schema[next].num_children ?? 0) - 1
+  for (; left > 0 && next < schema.length; next++) left += Number(schema[next].num_children ?? 0) - 1
   return next
 }
 

@@ -1,4 +1,4 @@
-import { messageOf, quote } from '../errors.ts'
+import { messageOf, oneLine, quote } from '../errors.ts'
 import type { RandomAccess } from '../files/random-access.ts'
 import { formatShape } from '../safetensors/dtype.ts'
 import { GgufError } from './errors.ts'
@@ -46,7 +46,7 @@ export async function readGgufHeader(file: RandomAccess): Promise<GgufHeader> {
     // The parser asks for ranges of an address; here they come from the file.
     parsed = await gguf('https://gguf.invalid/', { fetch: rangesOf(file) })
   } catch (error) {
-    throw new GgufError(messageOf(error).replace(/\s+/g, ' ').slice(0, 200))
+    throw new GgufError(oneLine(messageOf(error)))
   }
   const dataStart = Number(parsed.tensorDataOffset)
   const tensors = new Map<string, PlacedGgufTensor>()

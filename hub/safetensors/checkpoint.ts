@@ -1,4 +1,4 @@
-import { messageOf, quote, SafetensorsError } from '../errors.ts'
+import { messageOf, oneLine, quote, SafetensorsError } from '../errors.ts'
 import type { FileInput } from '../files/random-access.ts'
 import type { ModelFolder } from '../model-folder.ts'
 import type { StoredTensor } from './convert.ts'
@@ -91,7 +91,7 @@ export function parseIndex(name: string, json: string): Map<string, string> {
   try {
     index = JSON.parse(json)
   } catch (error) {
-    fail(`is not valid JSON: ${messageOf(error)}`)
+    fail(`is not valid JSON: ${oneLine(messageOf(error))}`)
   }
   const map = isObject(index) ? index.weight_map : undefined
   if (!isObject(map)) return fail('has no "weight_map" from tensor names to files')

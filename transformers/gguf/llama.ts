@@ -31,13 +31,14 @@ const ROPE_FACTORS = 'rope_freqs.weight'
 
 /** `config.json` of the model. @throws GgufError for what this library does not build */
 export async function llamaConfig(file: GgufFile, metadata: Metadata): Promise<Record<string, unknown>> {
-  const get = (key: string, fallback?: number) => metadata.number(`llama.${key}`, fallback)
+  const get = (key: string, fallback?: number) => metadata.count(`llama.${key}`, fallback)
+  const number = (key: string, fallback?: number) => shortest(metadata.number(`llama.${key}`, fallback))
   const heads = get('attention.head_count')
   const hidden = get('embedding_length')
   const headDim = get('attention.key_length', get('rope.dimension_count', hidden / heads))
-  if (metadata.has('llama.expert_count') && get('expert_count') > 0)
+  if (metadata.number('llama.expert_count', 0) > 0)
     throw metadata.error('is a mixture of experts, which is not built')
-  const theta = shortest(get('rope.freq_base', 10_000))
+  const theta = number('rope.freq_base', 10_000)
   return {
     model_type: 'llama',
     architectures: ['LlamaForCausalLM'],
@@ -50,7 +51,7 @@ export async function llamaConfig(file: GgufFile, metadata: Metadata): Promise<R
     head_dim: headDim,
     hidden_act: 'silu',
     max_position_embeddings: get('context_length'),
-    rms_norm_eps: shortest(get('attention.layer_norm_rms_epsilon')),
+    rms_norm_eps: number('attention.layer_norm_rms_epsilon'),
     rope_theta: theta,
     rope_scaling: await ropeScaling(file, metadata, theta, headDim),
     attention_bias: file.tensors.has('blk.0.attn_q.bias'),
@@ -118,8 +119,8 @@ function llama3Scaling(
 
 /** The tensors by their names in a checkpoint of transformers. @throws GgufError for one that a Llama has not */
 export function llamaTensors(file: GgufFile, metadata: Metadata): Map<string, MappedTensor> {
-  const heads = metadata.number('llama.attention.head_count')
-  const keyHeads = metadata.number('llama.attention.head_count_kv', heads)
+  const heads = metadata.count('llama.attention.head_count')
+  const keyHeads = metadata.count('llama.attention.head_count_kv', heads)
   const mapped = new Map<string, MappedTensor>()
   for (const source of file.tensors.keys()) {
     if (source === ROPE_FACTORS) continue
@@ -129,6 +130,8 @@ export function llamaTensors(file: GgufFile, metadata: Metadata): Map<string, Ma
       throw metadata.error(`tensor "${source}" is not one of a Llama model`)
     const name = layer === undefined ? names[part] : `model.layers.${layer}.${names[part]}`
     const reordered = part === 'attn_q' ? heads : part === 'attn_k' ? keyHeads : null
+    if (reordered !== null && file.info(source).shape[0] % (2 * reordered) !== 0)
+      throw metadata.error(`tensor "${source}" has rows for no ${reordered} heads`)
     mapped.set(`${name}.${kind}`, { source, heads: reordered })
   }
   return mapped

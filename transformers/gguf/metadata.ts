@@ -21,6 +21,14 @@ export class Metadata {
     return typeof value === 'number' ? value : this.#fail(key, 'number')
   }
 
+  /** A size: an integer over 0. */
+  count(key: string, fallback?: number): number {
+    const value = this.number(key, fallback)
+    if (!Number.isInteger(value) || value < 1 || value > 2 ** 31)
+      throw this.error(`"${key}" is ${value}, which is no size`)
+    return value
+  }
+
   string(key: string, fallback?: string): string {
     const value = this.#values.get(key) ?? fallback
     return typeof value === 'string' ? value : this.#fail(key, 'text')
