@@ -1,6 +1,7 @@
 import { HubError } from '../../hub/errors.ts'
 import { type HubOptions, openInput, type RandomAccess } from '../../hub/index.ts'
 import { DataError } from '../errors.ts'
+import { dataFormatOf } from './formats.ts'
 
 /** The files that a data set may be made of. */
 export interface DataSource {
@@ -25,7 +26,7 @@ export async function findSource(
     /^(\.|\/|~|[A-Za-z]:)/.test(source) ||
     source.includes('\\') ||
     source.split('/').length > 2 ||
-    /\.\w+$/.test(source)
+    dataFormatOf(source) !== undefined
   )
     throw new DataError(`[data] there is no file or folder ${source}`)
   return (await import('./hub-source.ts')).hubSource(source, options)

@@ -31,22 +31,33 @@ async function* tsvRecords(file: RandomAccess): AsyncGenerator<TableRecord> {
     if (text.trim() !== '') yield { line, cells: text.split('\t') }
 }
 
+/** Handed to the parser at a time. */
+const WRITE_CHARACTERS = 32 * 1024
+
 async function* csvRecords(file: RandomAccess): AsyncGenerator<TableRecord> {
   // The parser's main build counts on Node's streams; its browser build brings them along and is slower.
   const inNode = typeof process !== 'undefined' && process.versions?.node !== undefined
   const { parse, CsvError } = inNode ? await import('csv-parse') : await import('csv-parse/browser/esm')
   const parser = parse({ info: true, relax_column_count: true, bom: true })
+  let wake = () => {}
+  for (const event of ['drain', 'close']) parser.on(event, () => wake())
+  const write = async (text: string) => {
+    if (parser.write(text) || parser.destroyed) return
+    await new Promise<void>((resolve) => {
+      wake = resolve
+    })
+  }
   const feed = async () => {
-    for await (const { line, text } of readLines(readChunks(file), file.name)) {
+    // whole lines, so that one that is not UTF-8 is known by its number
+    let lines = ''
+    for await (const { text } of readLines(readChunks(file), file.name)) {
+      lines += `${text}\n`
+      if (lines.length < WRITE_CHARACTERS) continue
+      await write(lines)
       if (parser.destroyed) return
-      // line by line, for the line of what is not UTF-8
-      if (!parser.write(line === 1 ? text : `\n${text}`))
-        await new Promise<void>((resolve) => {
-          parser.once('drain', resolve)
-          parser.once('close', resolve)
-        })
+      lines = ''
     }
-    parser.end()
+    parser.end(lines)
   }
   const fed = feed().catch((error: Error) => void parser.destroy(error))
   let line = 1

@@ -30,7 +30,7 @@ export async function openUrl(url: string, options: UrlOptions = {}): Promise<Ra
   async function get(begin: number, end: number): Promise<Response> {
     const headers = { ...options.headers, Range: `bytes=${begin}-${end - 1}`, 'Accept-Encoding': 'identity' }
     const response = await request(url, {
-      headers: etag ? { ...headers, 'If-Match': etag } : headers,
+      headers,
       signal: signal ?? null,
     })
     if (response.status === 206) return response
@@ -47,7 +47,7 @@ export async function openUrl(url: string, options: UrlOptions = {}): Promise<Ra
     for (let attempt = 1; done < dest.length; attempt++) {
       try {
         const response = await get(offset + done, offset + dest.length)
-        checkSame(name, response, size, offset + done)
+        checkSame(name, response, { size, etag, begin: offset + done })
         for await (const chunk of chunksOf(response)) {
           if (done + chunk.length > dest.length)
             throw new HubError(`[hub] ${name}: more bytes came than asked for`)
@@ -80,8 +80,7 @@ export async function openUrl(url: string, options: UrlOptions = {}): Promise<Ra
     try {
       const response = await get(0, FIRST_BYTES)
       size = sizeOf(name, response)
-      const tag = response.headers.get('etag')
-      etag = tag?.startsWith('W/') ? null : tag // a weak one promises too little
+      etag = strongEtag(response)
       const bytes = new Uint8Array(await response.arrayBuffer())
       if (bytes.length !== Math.min(size, FIRST_BYTES)) throw new Error('the connection was cut')
       first = bytes
@@ -134,10 +133,21 @@ function sizeOf(name: string, response: Response): number {
   return Number(size)
 }
 
-function checkSame(name: string, response: Response, size: number, begin: number): void {
+/** By the ETag that comes back, since a page may not send conditions to every server. */
+function checkSame(
+  name: string,
+  response: Response,
+  { size, etag, begin }: { size: number; etag: string | null; begin: number },
+): void {
   const range = response.headers.get('content-range') ?? ''
-  if (!range.startsWith(`bytes ${begin}-`) || !range.endsWith(`/${size}`))
+  if (!range.startsWith(`bytes ${begin}-`) || !range.endsWith(`/${size}`) || strongEtag(response) !== etag)
     throw new HubError(`[hub] ${name} changed while it was read, or came in another range; open it again`)
+}
+
+/** A weak one promises too little. */
+function strongEtag(response: Response): string | null {
+  const etag = response.headers.get('etag')
+  return etag?.startsWith('W/') ? null : etag
 }
 
 const isPassing = (status: number): boolean => status === 429 || status === 408 || status >= 500
@@ -146,12 +156,10 @@ function refusal(name: string, status: number): HubError {
   const reason =
     status === 200
       ? 'its server gives no parts of files (no Range requests); download it first'
-      : status === 412
-        ? 'changed while it was read; open it again'
-        : status === 401 || status === 403
-          ? `access is refused (${status}); give an authorization header`
-          : status === 404
-            ? 'there is no such file on the server (404)'
-            : `the server answered ${status}`
+      : status === 401 || status === 403
+        ? `access is refused (${status}); give an authorization header`
+        : status === 404
+          ? 'there is no such file on the server (404)'
+          : `the server answered ${status}`
   return new HubError(`[hub] ${name}: ${reason}`, { status })
 }

@@ -4,10 +4,13 @@
  */
 import { halfTable } from './half.ts'
 
-const half = halfTable()
+let half: Float32Array | undefined
 
 /** A half-precision number at any place. */
-export const halfAt = (bytes: Uint8Array, at: number): number => half[bytes[at] | (bytes[at + 1] << 8)]
+export function halfAt(bytes: Uint8Array, at: number): number {
+  half ??= halfTable() // at first use: most who import the hub read no GGUF
+  return half[bytes[at] | (bytes[at + 1] << 8)]
+}
 
 /** Values of the 16 codes of the IQ4 types (ggml-common.h, `kvalues_iq4nl`). */
 export const IQ4_VALUES = Int8Array.of(

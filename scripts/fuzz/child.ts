@@ -16,13 +16,11 @@ const target = targets[name]
 const files = await seedFiles(target)
 const say = (line: string) => writeSync(1, `${line}\n`)
 
-/** Errors that the library means: one line that begins with the part it comes from. */
+/** Errors that the library means: one line that begins with the part it comes from; the header's gets its file's name later. */
 function isMeant(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    /^\[?[^\n]+$/.test(error.message) &&
-    (error.message.startsWith('[') || error.name === 'SafetensorsError')
-  )
+  if (!(error instanceof Error)) return false
+  if (name === 'header') return error.name === 'SafetensorsError' && !error.message.includes('\n')
+  return /^\[\w[^\n]*$/.test(error.message)
 }
 
 const peak = () => process.resourceUsage().maxRSS * 1024
