@@ -1,5 +1,7 @@
+import { isNode } from '../../hub/environment.ts'
 import { HubError } from '../../hub/errors.ts'
 import { type HubOptions, openInput, type RandomAccess } from '../../hub/index.ts'
+import { looksLikePath } from '../../hub/repo-id.ts'
 import { DataError } from '../errors.ts'
 import { dataFormatOf } from './formats.ts'
 
@@ -13,22 +15,22 @@ export interface DataSource {
   open(path: string): Promise<RandomAccess>
 }
 
-/** @throws DataError, HubError where there is no such file, folder or data set */
+/**
+ * In Node a file, a folder or an id of the Hub; in a page a URL, which may be relative to it, or an id.
+ *
+ * @throws DataError, HubError where there is no such file, folder or data set
+ */
 export async function findSource(
   source: string,
   options: HubOptions & { streaming?: boolean },
 ): Promise<DataSource> {
   if (/^https?:\/\//i.test(source)) return urlSource(source)
-  const inNode = typeof process !== 'undefined' && process.versions?.node !== undefined
-  const local = inNode ? await (await import('./node-source.ts')).localSource(source) : undefined
+  const local = isNode ? await (await import('./node-source.ts')).localSource(source) : undefined
   if (local) return local
-  if (
-    /^(\.|\/|~|[A-Za-z]:)/.test(source) ||
-    source.includes('\\') ||
-    source.split('/').length > 2 ||
-    dataFormatOf(source) !== undefined
-  )
-    throw new DataError(`[data] there is no file or folder ${source}`)
+  const { location } = globalThis as { location?: { href: string } }
+  const isPath = looksLikePath(source) || dataFormatOf(source) !== undefined
+  if (!isNode && location && isPath) return urlSource(new URL(source, location.href).href)
+  if (isPath) throw new DataError(`[data] there is no file or folder ${source}`)
   return (await import('./hub-source.ts')).hubSource(source, options)
 }
 
@@ -36,7 +38,7 @@ function urlSource(url: string): DataSource {
   const { pathname } = new URL(url)
   return {
     name: url.replace(/[?#].*$/s, ''),
-    paths: [decodeURIComponent(pathname.slice(pathname.lastIndexOf('/') + 1))],
+    paths: [pathname.slice(pathname.lastIndexOf('/') + 1)],
     open: () => openUrlWhole(url),
   }
 }

@@ -1,3 +1,4 @@
+import { isNode } from '../../hub/environment.ts'
 import type { RandomAccess } from '../../hub/index.ts'
 import { DataError } from '../errors.ts'
 import { csvReason } from '../records.ts'
@@ -36,8 +37,7 @@ const WRITE_CHARACTERS = 32 * 1024
 
 async function* csvRecords(file: RandomAccess): AsyncGenerator<TableRecord> {
   // The parser's main build counts on Node's streams; its browser build brings them along and is slower.
-  const inNode = typeof process !== 'undefined' && process.versions?.node !== undefined
-  const { parse, CsvError } = inNode ? await import('csv-parse') : await import('csv-parse/browser/esm')
+  const { parse, CsvError } = isNode ? await import('csv-parse') : await import('csv-parse/browser/esm')
   const parser = parse({ info: true, relax_column_count: true, bom: true })
   let wake = () => {}
   for (const event of ['drain', 'close']) parser.on(event, () => wake())
