@@ -64,6 +64,8 @@ export interface Backend {
   free(buffer: DeviceBuffer): void
   /** Copies host elements (in device layout: bools as 32-bit words) into the buffer. */
   upload(buffer: DeviceBuffer, byteOffset: number, data: TypedArray): void
+  /** A buffer's bytes themselves, in device layout, where JavaScript reaches them: for filling it straight from a file. */
+  bytesOf?(buffer: DeviceBuffer, byteOffset: number, bytes: number): Uint8Array
   /** Copies out; waits for queued work that writes the buffer. */
   download(buffer: DeviceBuffer, byteOffset: number, into: TypedArray): Promise<void>
   downloadSync?(buffer: DeviceBuffer, byteOffset: number, into: TypedArray): void

@@ -97,6 +97,9 @@ export function defaultBackendNow(): Backend | null {
   return backendNow(chosen)
 }
 
+/** The default backend where it was chosen already; asking settles nothing. */
+export const chosenBackend = (): Backend | null => (chosen === 'auto' ? null : backendNow(chosen))
+
 /**
  * Chooses the device for everything that is not bound to one yet, and starts it. `auto` takes a hardware GPU where there is
  * one, else the cpu.

@@ -105,6 +105,20 @@ export class State {
     this.advance(this.valueOfVersion(this.version))
   }
 
+  /**
+   * The same straight in a device's memory: `fill` gets the bytes, in device layout. For large contents that come from elsewhere,
+   * which are then in memory once. The State belongs to the device from then on.
+   */
+  async fill(backend: Backend, fill: (bytes: Uint8Array) => Promise<unknown>): Promise<void> {
+    if (!backend.bytesOf) throw new Error(`[State] the memory of ${backend.name} cannot be filled from here`)
+    this.pendingUpload = null
+    const { buffer, offset } = this.bind(backend)
+    await fill(backend.bytesOf(buffer, offset, this.bytes))
+    this.initialized = true
+    this.version = this.nextVersion()
+    this.advance(this.valueOfVersion(this.version))
+  }
+
   /** Makes `next` what a read means; what users attached to the State (gradient, hooks) stays with it. */
   advance(next: Value): void {
     next.requiresGrad = this.current.requiresGrad

@@ -1,15 +1,11 @@
 /** From a checkpoint to a model. */
+
+import { chosenBackend } from '../core/device.ts'
 import { skipInit } from '../core/index.ts'
 import { dropEffects, type StateTensor } from '../core/ops/effects.ts'
-import { formatShape, sameShape } from '../core/shape.ts'
+import { formatShape, numel, sameShape } from '../core/shape.ts'
 import { State } from '../core/state.ts'
-import {
-  InputError,
-  type ModelFolder,
-  openCheckpoint,
-  type TensorReader,
-  toTypedArray,
-} from '../hub/index.ts'
+import { InputError, type ModelFolder, openCheckpoint, type TensorReader } from '../hub/index.ts'
 import { storageDType } from '../nn/move.ts'
 import { narrowFloats } from '../nn/narrow.ts'
 import { Parameter } from '../nn/parameter.ts'
@@ -122,13 +118,31 @@ async function loadWeights(
   const { found, missing, unexpected } = match(model, modelClass, weights)
   for (const [name, p] of model.namedParameters()) p.name = name
   if (missing.length) model.initAllWeights()
-  for (const [target, name] of found)
-    await read(weights, name, target, storageDType(target.shape, dtype) as StorageDType)
+  await inLanes([...found], READS, ([target, name]) =>
+    read(weights, name, target, storageDType(target.shape, dtype) as StorageDType),
+  )
   const notes = []
   if (missing.length) notes.push(`newly initialised, train them before use: ${listed(missing)}`)
   if (unexpected.length) notes.push(`not used from the checkpoint: ${listed(unexpected)}`)
   if (notes.length)
     console.warn(`[fromPretrained] ${modelClass.name} from ${weights.name}: ${notes.join('; ')}`)
+}
+
+/** Tensors that are read at the same time: each waits for the file system in between. */
+const READS = 4
+
+/** Calls `act` for all items, a few at a time; after the first failure no more are begun. */
+async function inLanes<T>(items: T[], lanes: number, act: (item: T) => Promise<void>): Promise<void> {
+  const waiting = items.values()
+  const failures: unknown[] = []
+  const lane = async () => {
+    for (const item of waiting) {
+      if (failures.length > 0) return
+      await act(item).catch((error) => failures.push(error))
+    }
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
+  if (failures.length > 0) throw failures[0]
 }
 
 async function read(
@@ -140,9 +154,19 @@ async function read(
   dropEffects(target.state)
   if (target instanceof Parameter && target.dtype !== dtype)
     target.adopt(new State(target.shape, dtype, target.name))
-  const stored = weights.info(name).dtype
-  if (dtype === 'float32') target.state.write(await weights.readFloat32(name))
-  else if (STORED[stored] === dtype)
-    target.state.write(new Uint16Array(toTypedArray(await weights.read(name)) as Uint16Array))
-  else target.state.write(narrowFloats(await weights.readFloat32(name), dtype))
+  const { state } = target
+  const isStoredSo = STORED[weights.info(name).dtype] === dtype
+  const backend = chosenBackend()
+  if (backend?.bytesOf && (dtype === 'float32' || isStoredSo))
+    await state.fill(backend, (bytes) =>
+      dtype === 'float32'
+        ? weights.readFloat32(name, new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4))
+        : weights.readInto(name, bytes),
+    )
+  else if (dtype === 'float32') state.write(await weights.readFloat32(name))
+  else if (isStoredSo) {
+    const bits = new Uint16Array(numel(target.shape))
+    await weights.readInto(name, new Uint8Array(bits.buffer))
+    state.write(bits)
+  } else state.write(narrowFloats(await weights.readFloat32(name), dtype))
 }

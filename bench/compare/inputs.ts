@@ -3,9 +3,11 @@ import { spawnSync } from 'node:child_process'
 import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { findBlas } from '../../core/backends/cpu/blas/node-library.ts'
+import { notice } from '../../scripts/command-line/output.ts'
 import { MODELS, saveRandomModels } from '../models.ts'
 import { benchTexts } from '../texts.ts'
-import type { Inputs } from './rows.ts'
+import type { Inputs, Row } from './rows.ts'
 
 export interface Where {
   models?: string
@@ -25,35 +27,34 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 
-export async function makeInputs(
-  where: Where,
-  absent: (line: string) => void,
-  needsOnnx: boolean,
-): Promise<Inputs> {
-  const models = where.models ? resolve(where.models) : join(where.scratch, 'models')
-  if (!where.models) await saveRandomModels(models)
-  const texts = { train: join(where.scratch, 'train.json'), dev: join(where.scratch, 'dev.json') }
-  for (const part of ['train', 'dev'] as const)
-    await writeFile(texts[part], JSON.stringify(await benchTexts(where, part)))
+/** Where everything will be; nothing is made yet. */
+export function planInputs(where: Where): Inputs {
   return {
-    models,
-    texts,
+    models: where.models ? resolve(where.models) : join(where.scratch, 'models'),
+    texts: { train: join(where.scratch, 'train.json'), dev: join(where.scratch, 'dev.json') },
     data: where.data ? resolve(where.data) : undefined,
-    onnxModels: needsOnnx ? await onnxModels(where, models, absent) : null,
+    onnxModels: join(ONNX, where.models ? 'real' : 'random'),
     blas: hasBlas(),
     seconds: where.seconds,
   }
 }
 
-/** MiniLM as ONNX, exported by PyTorch. Random weights are the same every time, so a kept export serves them too. */
-async function onnxModels(
-  where: Where,
-  models: string,
-  absent: (line: string) => void,
-): Promise<string | null> {
-  const folder = join(ONNX, where.models ? 'real' : 'random')
-  const target = join(folder, MODELS.miniLm)
-  if (await exists(target)) return folder
+/** Makes what these rows need and nobody gave. */
+export async function makeInputs(where: Where, inputs: Inputs, rows: readonly Row[]): Promise<void> {
+  const needed = new Set(rows.flatMap(({ needs }) => needs ?? []))
+  if (needed.has('models') && !where.models) await saveRandomModels(inputs.models)
+  for (const part of ['train', 'dev'] as const)
+    if (needed.has(part)) await writeFile(inputs.texts[part], JSON.stringify(await benchTexts(where, part)))
+  if (needed.has('onnx')) await exportOnnx(where, inputs)
+}
+
+/**
+ * MiniLM as ONNX, exported by PyTorch. Random weights are the same every time, so a kept export serves them too. Where it cannot
+ * be made, its user says that it is missing.
+ */
+async function exportOnnx(where: Where, { models, onnxModels }: Inputs): Promise<void> {
+  const target = join(onnxModels, MODELS.miniLm)
+  if (await exists(target)) return
   const unfinished = `${target}.tmp`
   await rm(unfinished, { recursive: true, force: true })
   await mkdir(unfinished, { recursive: true })
@@ -65,26 +66,13 @@ async function onnxModels(
       encoding: 'utf8',
     },
   )
-  if (status !== 0) {
-    const why = error?.message ?? stderr.trim().split('\n').at(-1)
-    absent(
-      `transformers.js: its ONNX model could not be exported (${why}): pip install -r bench/python/requirements.txt`,
-    )
-    return null
-  }
-  await rename(unfinished, target)
-  return folder
+  if (status === 0) await rename(unfinished, target)
+  else notice(`the ONNX model was not exported: ${error?.message ?? stderr.trim().split('\n').at(-1)}`)
 }
 
-/** The doctor knows. */
 function hasBlas(): boolean {
-  const script = fileURLToPath(new URL('../../scripts/tunesmith.ts', import.meta.url))
-  const { stdout } = spawnSync(process.execPath, [script, 'doctor', '--json'], { encoding: 'utf8' })
   try {
-    const { checks } = JSON.parse(stdout.trim().split('\n').at(-1)!) as {
-      checks: { name: string; status: string }[]
-    }
-    return checks.some(({ name, status }) => name === 'BLAS' && status === 'fine')
+    return findBlas(process.env.TUNESMITH_BLAS || 'auto') !== null
   } catch {
     return false
   }

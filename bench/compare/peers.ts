@@ -12,7 +12,7 @@ import { round } from '../bench.ts'
 import { chart } from './chart.ts'
 import { type Contestant, Running } from './contestant.ts'
 import { duel } from './duel.ts'
-import { makeInputs } from './inputs.ts'
+import { makeInputs, planInputs } from './inputs.ts'
 import { type Comparison, compared, type Limit, markdown, type RowResult } from './report.ts'
 import { allRows, type Row } from './rows.ts'
 
@@ -74,13 +74,15 @@ async function compare(args: Arguments): Promise<void> {
       notice(line)
     }
     const isWanted = (name: string) => !args.only || args.only.some((start) => name.startsWith(start))
-    const needsOnnx = isWanted('embed') && (args.peers?.some((p) => 'transformers.js'.startsWith(p)) ?? true)
-    const inputs = await makeInputs({ ...args, scratch }, say, needsOnnx)
-    const rows = allRows(inputs).filter(({ name }) => isWanted(name))
+    const where = { ...args, scratch }
+    const inputs = planInputs(where)
+    const all = allRows(inputs)
+    const rows = all.filter(({ name }) => isWanted(name))
     if (rows.length === 0 && !isWanted(HOST_OVERHEAD))
       throw new InputError(
-        `[bench:peers] --only ${args.only} fits none of ${allRows(inputs).map(({ name }) => name)}, ${HOST_OVERHEAD}`,
+        `[bench:peers] --only ${args.only} fits none of ${all.map(({ name }) => name)}, ${HOST_OVERHEAD}`,
       )
+    await makeInputs(where, inputs, rows)
     if (!inputs.blas) say('ours + BLAS: no system BLAS is in use here (npm run doctor says how to get one)')
     const results: RowResult[] = []
     for (const row of rows) results.push(await compareRow(row, args, say))

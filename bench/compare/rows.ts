@@ -10,8 +10,8 @@ export interface Inputs {
   /** Files of sentences, `[{ text, label }]`. */
   readonly texts: { readonly train: string; readonly dev: string }
   readonly data?: string
-  /** Folder with MiniLM as ONNX, or null where it could not be made. */
-  readonly onnxModels: string | null
+  /** Folder with MiniLM as ONNX. */
+  readonly onnxModels: string
   /** Whether a system BLAS is found. */
   readonly blas: boolean
   /** Seconds of one measurement of a kernel. */
@@ -28,6 +28,8 @@ export interface Row {
   readonly ours: readonly Contestant[]
   readonly peers: readonly Contestant[]
   readonly targets: readonly Target[]
+  /** What must be made or given before. */
+  readonly needs?: readonly ('models' | 'train' | 'dev' | 'onnx')[]
 }
 
 /** How many times as fast as the peer we mean to be. */
@@ -88,6 +90,7 @@ export function allRows(inputs: Inputs): Row[] {
     ours: ourSides(inputs, 'generate', { models, dtype, batch }),
     peers: [python('torch', 'torch_generate.py', { model: smolLm2, dtype, batch })],
     targets: [{ ours: OURS, peer: 'torch', atLeast }],
+    needs: ['models'],
   })
   return [
     {
@@ -118,7 +121,20 @@ export function allRows(inputs: Inputs): Row[] {
       targets: [],
     },
     {
+      name: 'matvec',
+      title: 'matrix-vector products, all logits of SmolLM2 (beside reading memory)',
+      unit: 'GB/s of weights',
+      cases: ['float32', 'bfloat16'].map((dtype) => ({ name: dtype, what: { dtype } })),
+      ours: ourSides({ ...inputs, blas: false }, 'matvec', timed),
+      peers: [
+        python('torch, matrix-vector', 'torch_memory.py', { what: 'matvec', seconds }),
+        python('torch, sum', 'torch_memory.py', { what: 'read', seconds }),
+      ],
+      targets: [],
+    },
+    {
       name: 'finetune',
+      needs: ['models', 'train'],
       title: 'fine-tuning all-MiniLM on SST-2, 32 sentences a step',
       unit: 'real tokens/s',
       cases: ONCE,
@@ -139,6 +155,7 @@ export function allRows(inputs: Inputs): Row[] {
     },
     {
       name: 'embed',
+      needs: ['models', 'dev', 'onnx'],
       title: 'embedding the 872 dev sentences of SST-2 with all-MiniLM',
       unit: 'sentences/s',
       cases: ONCE,
@@ -175,6 +192,7 @@ export function allRows(inputs: Inputs): Row[] {
     },
     {
       name: 'load',
+      needs: ['models'],
       title: 'loading SmolLM2-135M, bfloat16, 269 MB (beside reading the file)',
       unit: 's',
       lowerIsBetter: true,
@@ -204,6 +222,7 @@ export function allRows(inputs: Inputs): Row[] {
     },
     {
       name: 'threads-finetune',
+      needs: ['models', 'train'],
       title: 'two threads beside one: fine-tuning',
       unit: 'real tokens/s',
       cases: ONCE,

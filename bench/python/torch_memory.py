@@ -1,4 +1,7 @@
-"""PyTorch: the rate of AdamW's update (weight and moments read and written, gradient read), or of copying memory, in GB/s."""
+"""
+PyTorch, in GB/s: AdamW's update (weight and moments read and written, gradient read), copying memory, reading it (a sum), or
+matrix-vector products (bytes of weights).
+"""
 import torch
 from serve import median_seconds, options, serve
 
@@ -21,11 +24,33 @@ def copy():
     return lambda: target.copy_(source), 2 * source.numel() * 4
 
 
-run, moved = copy() if options["what"] == "copy" else adamw(options["what"] == "fused")
+def read():
+    source = torch.ones(128 << 20)
+    return source.sum, source.numel() * 4
 
 
-def measure(_):
-    seconds = median_seconds(run, options["seconds"])
+def matvec(dtype):
+    # in turns, since one alone could stay in a large cache
+    tables = [torch.randn(49152, 576).to(dtype) for _ in range(4)]
+    x = torch.randn(576).to(dtype)
+    return lambda: [table @ x for table in tables], sum(t.numel() * t.element_size() for t in tables)
+
+
+def chosen(case):
+    what = options["what"]
+    if what == "copy":
+        return copy()
+    if what == "read":
+        return read()
+    if what == "matvec":
+        return matvec(getattr(torch, case["dtype"]))
+    return adamw(what == "fused")
+
+
+def measure(case):
+    run, moved = chosen(case)
+    with torch.no_grad():
+        seconds = median_seconds(run, options["seconds"])
     return {"value": moved / seconds / 1e9, "milliseconds": seconds * 1000}
 
 

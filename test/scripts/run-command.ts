@@ -12,6 +12,8 @@ export interface CommandResult {
 }
 
 interface RunOptions {
+  /** Another program than the command line. */
+  script?: string
   env?: Record<string, string>
   /** Called with the process at the first output on stderr that matches. */
   when?: { stderr: RegExp; act: (kill: (signal: NodeJS.Signals) => void) => void }
@@ -20,7 +22,7 @@ interface RunOptions {
 /** Runs `tunesmith ARGS` as a process of its own. Devices are chosen by the arguments alone; nothing asks the network. */
 export function runCommand(args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
   const env = { ...process.env, HF_HUB_OFFLINE: '1', TUNESMITH_DEBUG: '0', ...options.env }
-  const child = spawn(process.execPath, [COMMAND, ...args], { env })
+  const child = spawn(process.execPath, [options.script ?? COMMAND, ...args], { env })
   let stdout = ''
   let stderr = ''
   let told = false

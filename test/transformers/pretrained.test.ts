@@ -46,6 +46,17 @@ describe('loading', () => {
     await expect(AutoModelForCausalLM.fromPretrained(BERT)).rejects.toThrow('no such head')
   })
 
+  test('weights go straight into the memory of a device that was chosen', async () => {
+    const model = await AutoModelForCausalLM.fromPretrained(LLAMA)
+    await using file = await openSafetensors(join(LLAMA, 'model.safetensors'))
+    const parameters = new Map(model.namedParameters())
+    expect(parameters.size).toBeGreaterThan(10)
+    for (const [name, p] of parameters) {
+      expect(p.state.device).toBe('cpu')
+      expect(await p.data()).toEqual(await file.readFloat32(name))
+    }
+  })
+
   test('an older model loads from the pickle that PyTorch saved', async () => {
     const folder = fileURLToPath(new URL('../goldens/torch/bert-tiny', import.meta.url))
     const old = await AutoModelForSequenceClassification.fromPretrained(folder)

@@ -113,6 +113,12 @@ export class CpuBackend implements Backend {
     this.#heap.u8.set(bytes, this.#range(buffer, byteOffset, data.byteLength))
   }
 
+  /** Shared memory stays where it is when it grows, so the view stays good. */
+  bytesOf(buffer: DeviceBuffer, byteOffset: number, bytes: number): Uint8Array {
+    const address = this.#range(buffer, byteOffset, bytes)
+    return this.#heap.u8.subarray(address, address + bytes)
+  }
+
   async download(buffer: DeviceBuffer, byteOffset: number, into: TypedArray): Promise<void> {
     await this.#pumped
     this.#copyOut(buffer, byteOffset, into)
