@@ -32,6 +32,8 @@ export interface TensorReader {
  * await using file = await openSafetensors('model.safetensors')
  * for (const { name, dtype, shape } of file.tensors.values()) console.log(name, dtype, shape)
  * const weight = await file.readFloat32('embeddings.word_embeddings.weight')
+ * // one tensor of the Hub, without the rest of its file
+ * await using remote = await openSafetensors(await resolveUrl('bert-base-uncased', 'model.safetensors'))
  * ```
  *
  * @throws SafetensorsError, one line that names the file, if it is malformed; InputError if it cannot be opened.

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { setDefaultDevice } from '../../core/index.ts'
-import type { GgufValue } from '../../hub/index.ts'
+import type { GgufFile, GgufValue } from '../../hub/index.ts'
 import { PreTrainedTokenizer } from '../../tokenization/index.ts'
+import { llamaConfig } from '../../transformers/gguf/llama.ts'
 import { Metadata } from '../../transformers/gguf/metadata.ts'
 import { tokenizerFromGguf } from '../../transformers/gguf/tokenizer.ts'
 import { AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM } from '../../transformers/index.ts'
@@ -58,6 +59,80 @@ describe('a Llama in a GGUF file', () => {
       AutoModelForCausalLM.fromPretrained(GGUF, { ggufFile: file }).then(String, (e: Error) => e.message)
     expect(await failure('none.gguf')).toMatch(/^\[gguf\] [^\n]*none\.gguf: no such file$/)
     expect(await failure('types.gguf')).toContain('architecture "test"; built is llama')
+  })
+})
+
+/** A file of which only what a config needs is there. */
+function describedFile(factors?: Float32Array): GgufFile {
+  const shape = [32, 64]
+  const tensors = new Map(
+    ['token_embd.weight', ...(factors ? ['rope_freqs.weight'] : [])].map((name) => [
+      name,
+      { name, dtype: 'F32', shape, byteLength: 0 },
+    ]),
+  )
+  return {
+    name: 'f.gguf',
+    metadata: new Map(),
+    tensors,
+    info: (name: string) => tensors.get(name)!,
+    readFloat32: async () => factors!,
+  } as unknown as GgufFile
+}
+
+const configOf = (file: GgufFile, more: Record<string, GgufValue> = {}) => {
+  const sizes = { embedding_length: 256, feed_forward_length: 64, block_count: 2, context_length: 4096 }
+  const values: Record<string, GgufValue> = {
+    ...Object.fromEntries(Object.entries(sizes).map(([key, value]) => [`llama.${key}`, value])),
+    'llama.attention.head_count': 4,
+    'llama.attention.layer_norm_rms_epsilon': Math.fround(1e-5),
+    'llama.rope.freq_base': 500_000,
+    ...more,
+  }
+  return llamaConfig(file, new Metadata('f.gguf', new Map(Object.entries(values))))
+}
+
+describe('the positions of a Llama in a GGUF file', () => {
+  test('stretched as Llama 3.1 does it, from the factors that the file has in place of the numbers', async () => {
+    const factors = Float32Array.from({ length: 32 }, (_, i) => {
+      const wave = 2 * Math.PI * 500_000 ** (i / 32)
+      if (wave < 8192 / 4) return 1
+      if (wave > 8192) return 8
+      const smooth = (8192 / wave - 1) / 3
+      return 1 / ((1 - smooth) / 8 + smooth)
+    })
+    expect(new Set(factors).size).toBeGreaterThan(3)
+    const config = await configOf(describedFile(factors))
+    expect(config.rope_scaling).toEqual({
+      rope_type: 'llama3',
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    })
+    expect(config).toMatchObject({ head_dim: 64, rms_norm_eps: 1e-5, rope_theta: 500_000, vocab_size: 32 })
+    factors[20] *= 1.01
+    await expect(configOf(describedFile(factors))).rejects.toThrow(
+      'rope_freqs.weight are not those of Llama 3.1',
+    )
+  })
+
+  test('stretched by a factor, or in a way that is not built', async () => {
+    const scaling = (type: string) => ({
+      'llama.rope.scaling.type': type,
+      'llama.rope.scaling.factor': 2,
+      'llama.rope.scaling.original_context_length': 2048,
+    })
+    expect((await configOf(describedFile())).rope_scaling).toBeNull()
+    const linear = await configOf(describedFile(), scaling('linear'))
+    expect(linear.rope_scaling).toEqual({ rope_type: 'linear', factor: 2 })
+    const yarn = await configOf(describedFile(), scaling('yarn'))
+    expect(yarn.rope_scaling).toMatchObject({ rope_type: 'yarn', original_max_position_embeddings: 2048 })
+    await expect(configOf(describedFile(), scaling('longrope'))).rejects.toThrow(
+      '"longrope", which is not built',
+    )
+    await expect(configOf(describedFile(), { 'llama.expert_count': 8 })).rejects.toThrow('mixture of experts')
+    await expect(configOf(describedFile(), { 'llama.block_count': -1 })).rejects.toThrow('which is no size')
   })
 })
 
