@@ -11,7 +11,7 @@ import {
   Trainer,
 } from '../../transformers/index.ts'
 
-// folders of the server, here Vite's publicDir; an id of the Hub would do as well
+// folders of the server, here Vite's publicDir; ids of the Hub would do as well
 const ENCODER = './encoder'
 const GENERATOR = './generator'
 

@@ -10,7 +10,7 @@ import {
   shutdown,
   tensor,
 } from '../../core/index.ts'
-import { openSafetensors, openUrl } from '../../hub/index.ts'
+import { openModelFolder, openSafetensors, openUrl } from '../../hub/index.ts'
 import {
   AutoModelForCausalLM,
   AutoModelForSequenceClassification,
@@ -106,4 +106,24 @@ export async function memoryGrowth(): Promise<number> {
     if (i === 20) bytes = memory.stats().reserved
   }
   return memory.stats().reserved - bytes
+}
+
+/** Generates with a model of the Hub; `offline` takes it from the cache alone. */
+export async function generateFromHub(id: string, endpoint: string, offline = false): Promise<string> {
+  const options = { endpoint, localFilesOnly: offline }
+  const tokenizer = await AutoTokenizer.fromPretrained(id, options)
+  const model = await AutoModelForCausalLM.fromPretrained(id, options)
+  const { sequences } = await model.generate([tokenizer.encode('The sea')], {
+    maxNewTokens: 8,
+    doSample: false,
+  })
+  return tokenizer.decode(sequences[0])
+}
+
+/** Paths of the files of a Hub model that were cached, with their bytes. */
+export async function cachedSizes(id: string, endpoint: string): Promise<Record<string, number>> {
+  const folder = await openModelFolder(id, { endpoint, localFilesOnly: true })
+  const sizes: Record<string, number> = {}
+  for (const name of await folder.list('')) sizes[name] = (await folder.open(name))!.size
+  return sizes
 }
