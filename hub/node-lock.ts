@@ -1,4 +1,5 @@
 import { type FileHandle, mkdir, open, stat } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread } from 'node:worker_threads'
@@ -61,7 +62,8 @@ let flock: Promise<TryLock | undefined> | undefined
 async function findFlock(): Promise<TryLock | undefined> {
   if (!isMainThread || !['linux', 'darwin'].includes(process.platform)) return undefined
   try {
-    const { default: koffi } = await import('koffi')
+    // not by an import, which bundlers of pages would follow to a package that may not be there
+    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi')
     const call = koffi.load(null).func('int flock(int fd, int operation)')
     const { EAGAIN, EINTR } = koffi.os.errno
     return async (path) => {
