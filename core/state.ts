@@ -3,6 +3,7 @@ import type { Backend, Binding, DeviceName } from './backend.ts'
 import { type DType, dtypeInfo, type TypedArray } from './dtype.ts'
 import { Value } from './graph.ts'
 import { numel, type Shape } from './shape.ts'
+import type { Tensor } from './tensor.ts'
 
 const ALIGN = 256
 
@@ -55,6 +56,16 @@ export const stateBytes = (): number => {
 
 const collected = new FinalizationRegistry<Bucket>((bucket) => bucket.release())
 
+/** Updates of a State that were put off row by row; see `nn/optim/lazy-rows.ts`. */
+export interface Behind {
+  /** Records what brings all rows up to date. */
+  catchUp(): void
+  /** Rows [N, D] as they would be by now, without bringing them there. */
+  rowsAt(ids: ArrayLike<number>): Tensor
+  /** The State gets other contents, so nothing has to be made up for in it. */
+  replaced(state: State): void
+}
+
 /**
  * A named buffer with versions. Reading it gives the version at that point of the program; `assign` (see
  * `ops/effects.ts`) makes the next one. The device buffer is made at first use.
@@ -67,8 +78,10 @@ export class State {
   device: DeviceName | null = null
   /** The version that the device buffer holds (or will hold when the plans run so far are done). */
   version = 0
+  /** Updates that rows of it still miss. Whatever reads the State as a whole makes up for them. */
+  behind: Behind | null = null
   /** What a read means now: a storage of the newest version, or the output of a pending assign. */
-  current: Value
+  #current: Value
   /** The newest version that was given out, pending or not. */
   private latest = 0
   private bucket: Bucket
@@ -84,7 +97,18 @@ export class State {
     this.at = bucket.reserve(Math.max(4, numel(shape) * dtypeInfo(dtype).deviceBytes))
     buckets.add(bucket)
     collected.register(this, bucket, this)
-    this.current = this.valueOfVersion(0)
+    this.#current = this.valueOfVersion(0)
+  }
+
+  /** The newest version, with all of its rows up to date. */
+  get current(): Value {
+    this.behind?.catchUp()
+    return this.#current
+  }
+
+  /** The newest version as it is, for those who need no elements, or know about rows that are behind. */
+  get peek(): Value {
+    return this.#current
   }
 
   get bytes(): number {
@@ -99,6 +123,7 @@ export class State {
   write(data: TypedArray): void {
     if (data.length !== numel(this.shape))
       throw new RangeError(`[State] ${this.name} has ${numel(this.shape)} elements, not ${data.length}`)
+    this.behind?.replaced(this)
     this.pendingUpload = data
     this.initialized = true
     this.version = this.nextVersion()
@@ -121,9 +146,9 @@ export class State {
 
   /** Makes `next` what a read means; what users attached to the State (gradient, hooks) stays with it. */
   advance(next: Value): void {
-    next.requiresGrad = this.current.requiresGrad
-    next.hooks = this.current.hooks
-    this.current = next
+    next.requiresGrad = this.#current.requiresGrad
+    next.hooks = this.#current.hooks
+    this.#current = next
   }
 
   /** The number of the version that the next write makes. */

@@ -3,21 +3,27 @@ import {
   type AttentionOptions,
   arange,
   attention,
-  embedding as coreEmbedding,
   layerNorm as coreLayerNorm,
   rmsNorm as coreRmsNorm,
-  customFunction,
   dropout as drop,
   type Generator,
-  isGradEnabled,
   type Shape,
-  scatterAddRows,
   type Tensor,
-  where,
 } from '../core/index.ts'
 import { formatShape } from '../core/shape.ts'
 
-export { gelu, linear, logSoftmax, relu, sigmoid, silu, softmax, softplus, tanh } from '../core/index.ts'
+export {
+  embedding,
+  gelu,
+  linear,
+  logSoftmax,
+  relu,
+  sigmoid,
+  silu,
+  softmax,
+  softplus,
+  tanh,
+} from '../core/index.ts'
 export {
   binaryCrossEntropyWithLogits,
   type CrossEntropyOptions,
@@ -27,23 +33,6 @@ export {
   nllLoss,
   type Reduction,
 } from './losses.ts'
-
-/** Rows of `weight` [V, D] by number; a row `paddingIdx` gets no gradient. */
-export function embedding(ids: Tensor, weight: Tensor, options: { paddingIdx?: number | null } = {}): Tensor {
-  const pad = options.paddingIdx
-  if (pad === undefined || pad === null || !weight.requiresGrad || !isGradEnabled())
-    return coreEmbedding(ids, weight)
-  const [rows, width] = weight.shape
-  const lookUp = customFunction({
-    name: 'embedding.padded',
-    forward: (table) => coreEmbedding(ids, table),
-    // rows outside the table are skipped, which spares a pass over the gradient
-    backward: (dy) => [
-      scatterAddRows(dy.reshape([-1, width]), where(ids.eq(pad), -1, ids).reshape([-1]), rows),
-    ],
-  })
-  return lookUp(weight)
-}
 
 function checkShape(op: string, x: Tensor, normalizedShape: number | Shape): void {
   const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape

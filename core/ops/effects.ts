@@ -1,8 +1,10 @@
 /** Writing to State. Effects run once, in the order in which they were made, with the next evaluation. */
-import type { Node, Value, Write } from '../graph.ts'
+import type { DeviceName } from '../backend.ts'
+import type { DType } from '../dtype.ts'
+import { deviceOf, type Node, type Value, type Write } from '../graph.ts'
 import { modes } from '../modes.ts'
 import type { AssignOp, Attrs, UpdateOp } from '../op.ts'
-import { formatShape, normalizeDim, sameShape } from '../shape.ts'
+import { formatShape, normalizeDim, type Shape, sameShape } from '../shape.ts'
 import type { State } from '../state.ts'
 import { record, Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
@@ -35,6 +37,7 @@ export function recordWrites(
   scalars: readonly number[],
   states: readonly State[],
 ): void {
+  for (const state of states) state.behind?.catchUp()
   const node = record(op, inputs, attrs, scalars, states, states.map(nextWrite))
   for (const [i, state] of states.entries()) state.advance(node.outputs[i])
   pending.push(node)
@@ -53,7 +56,7 @@ function write(state: State, x: Tensor, attrs: Attrs, scalars: readonly number[]
   const source = cast(x, state.dtype)
   // what a slice does not touch stays, so the old version is an input in all but name: order comes from the plan
   recordWrites(assignOp, [source.value], attrs, scalars, [state])
-  return state.current
+  return state.peek
 }
 
 /**
@@ -73,17 +76,50 @@ export function assignSlice(state: State, x: Tensor, dim: number, start: number)
   return write(state, x, { dim: d }, [start])
 }
 
+const assignRowsOp: AssignOp = { kind: 'assign', name: 'assignRows' }
+
+/**
+ * Writes row n of `x` [N, D] into row `ids[n]` of a State [V, D], in place; the other rows are not touched. Ids outside are
+ * skipped, those inside must differ from each other.
+ */
+export function assignRows(state: State, x: Tensor, ids: Tensor): void {
+  const [, width] = state.shape
+  if (state.shape.length !== 2 || !sameShape(x.shape, [ids.numel, width]) || ids.dtype !== 'int32')
+    throw new RangeError(
+      `[assignRows] rows ${formatShape(x.shape)} at ${ids.dtype} ids ${formatShape(ids.shape)} do not fit ${state.name} ${formatShape(state.shape)}`,
+    )
+  recordWrites(assignRowsOp, [cast(x, state.dtype).value, ids.value], { rows: true }, [], [state])
+}
+
 /** A tensor whose contents are a State: in-place methods write it. Base of Parameter and of buffers. */
 export class StateTensor extends Tensor {
   readonly state: State
 
   constructor(state: State) {
-    super(state.current)
+    super(state.peek)
     this.state = state
   }
 
   override get value(): Value {
     return this.state.current
+  }
+
+  // what follows needs no elements, so rows that are behind may stay so
+
+  override get shape(): Shape {
+    return this.state.shape
+  }
+
+  override get dtype(): DType {
+    return this.state.dtype
+  }
+
+  override get device(): DeviceName | null {
+    return deviceOf(this.state.peek)
+  }
+
+  override get requiresGrad(): boolean {
+    return this.state.peek.requiresGrad
   }
 
   override rebind(value: Value): void {

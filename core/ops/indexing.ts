@@ -1,12 +1,16 @@
 /** Reading and adding at positions that other tensors hold. */
 import { computeDType } from '../dtype.ts'
-import type { CallOp } from '../op.ts'
+import { hostValue, type Value } from '../graph.ts'
+import { modes, noGrad } from '../modes.ts'
+import type { CallOp, ViewOp } from '../op.ts'
 import { formatShape, normalizeDim, type Shape } from '../shape.ts'
 import { apply, record, Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { positionsAlong } from './create.ts'
 import { method } from './define.ts'
+import { StateTensor } from './effects.ts'
 import { expand, permute, reshape, select, slice, unsqueeze } from './views.ts'
+import { where } from './where.ts'
 
 const gatherRowsOp: CallOp = {
   kind: 'call',
@@ -24,8 +28,8 @@ const scatterAddRowsOp: CallOp = {
   grad: ({ dy, inputs: [, ids] }) => [takeRows(dy, ids), null],
 }
 
-/** table [V, D], ids int32 [N] -> [N, D]. */
-function takeRows(table: Tensor, ids: Tensor): Tensor {
+/** table [V, D], ids int32 [N] -> [N, D]; an id outside gives NaN. */
+export function takeRows(table: Tensor, ids: Tensor): Tensor {
   return apply(gatherRowsOp, [table, ids], [ids.shape[0], table.shape[1]], 'float32')
 }
 
@@ -38,6 +42,13 @@ export function scatterAddRows(src: Tensor, ids: Tensor, rows: number): Tensor {
   return apply(scatterAddRowsOp, [cast(src, 'float32'), cast(ids, 'int32')], [rows, src.shape[1]], 'float32')
 }
 
+/** The elements of int32 ids that are known when this is called, whatever their shape; null for computed ones. */
+export function hostIds(value: Value): ArrayLike<number> | null {
+  let v = value
+  while (!v.storage && v.node?.op.name === 'reshape') v = v.node.inputs[0]
+  return v.storage?.kind === 'host' ? v.storage.data : null
+}
+
 /** Throws for ids on the host that are out of range; ids computed on a device give NaN rows instead. */
 function checkIds(op: string, ids: Tensor, rows: number): void {
   const storage = ids.value.storage
@@ -46,16 +57,55 @@ function checkIds(op: string, ids: Tensor, rows: number): void {
     if (id < 0 || id >= rows) throw new RangeError(`[${op}] index ${id} is out of range for ${rows} rows`)
 }
 
+/** Rows that were looked up without recording it: their gradient goes to the table, by ids that may differ. */
+const lookedUpOp: ViewOp = {
+  kind: 'view',
+  name: 'lookedUp',
+  apply: (view) => view,
+  grad: ({ dy, inputs: [, ids, table] }) => [null, null, scatterAddRows(dy, ids, table.shape[0])],
+}
+
+/** Ids with -1 in place of one; known ones stay known, so that gradients can be kept as rows. */
+function without(ids: Tensor, id: number): Tensor {
+  const known = hostIds(ids.value)
+  if (!known) return where(ids.eq(id), -1, ids)
+  return new Tensor(
+    hostValue(
+      Int32Array.from(known, (other) => (other === id ? -1 : other)),
+      ids.shape,
+      'int32',
+    ),
+  )
+}
+
+export interface EmbeddingOptions {
+  /** An id whose row gets no gradient. */
+  paddingIdx?: number | null
+}
+
 /**
  * Rows of a table by number: weight [V, D...], ids int [...] -> [..., D...]. The weight may be kept in float16 or bfloat16.
  * @throws RangeError for an id outside the table (where the ids are known when the op is called)
  */
-export function embedding(ids: Tensor, weight: Tensor): Tensor {
+export function embedding(ids: Tensor, weight: Tensor, options: EmbeddingOptions = {}): Tensor {
   if (ids.dtype !== 'int32') throw new TypeError(`[embedding] ids must be int32, not ${ids.dtype}`)
   checkIds('embedding', ids, weight.shape[0])
   const width = weight.shape.slice(1)
-  const table = reshape(weight, [weight.shape[0], width.reduce((a, b) => a * b, 1)])
-  return reshape(takeRows(table, reshape(ids, [ids.numel])), [...ids.shape, ...width])
+  const rows = lookUp(reshape(ids, [ids.numel]), weight, options.paddingIdx ?? null)
+  return reshape(rows, [...ids.shape, ...width])
+}
+
+/** Rows [N, D] of weight [V, D...]. */
+function lookUp(ids: Tensor, weight: Tensor, paddingIdx: number | null): Tensor {
+  const flat = (): Tensor => reshape(weight, [weight.shape[0], -1])
+  const needsGrad = weight.requiresGrad && modes().grad
+  const behind = needsGrad && weight instanceof StateTensor ? weight.state.behind : null
+  const known = behind && hostIds(ids.value)
+  if (!known && !(needsGrad && paddingIdx !== null)) return takeRows(flat(), ids)
+  const table = known ? new Tensor((weight as StateTensor).state.peek) : flat()
+  const rows = noGrad(() => (known ? behind!.rowsAt(known) : takeRows(table, ids)))
+  const counting = paddingIdx === null ? ids : without(ids, paddingIdx)
+  return apply(lookedUpOp, [rows, counting, table], rows.shape, 'float32')
 }
 
 /** Slices of `x` along `dim` at the positions in `index` (int32 [K]). */

@@ -149,6 +149,8 @@ export class Analysis {
     if (op.kind !== 'map' && op.kind !== 'view' && op.kind !== 'iota') {
       for (const v of node.outputs) this.#store(v)
       const mine = [node]
+      // rows are written by a kernel that takes them from memory
+      if (op.kind === 'assign' && node.attrs.rows) for (const v of inputs) this.#store(v)
       for (const v of inputs) this.#give(v, mine)
       return
     }

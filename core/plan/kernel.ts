@@ -114,6 +114,8 @@ export interface CallKernel {
  * - `gatherRows`: table [V, D] (contiguous; any float storage), ids int32 [N] -> [N, D]; an id outside 0..V-1 gives NaN.
  * - `scatterAddRows`: src [N, D] contiguous, ids int32 [N] -> [V, D], zero where no id points; ids outside are skipped;
  *   sums run in the order of N (same bits every time).
+ * - `putRows`: src [N, D] contiguous, ids int32 [N] -> [V, D] in place: row n becomes row ids[n], the others stay; ids
+ *   outside are skipped, those inside differ from each other.
  * - `gather`: x rows [R, C], index int32 [R, K] -> [R, K]: x[r, index[r, k]]; an index outside gives NaN (0 for int32).
  * - `argmax`: x rows [R, C] -> int32 [R]: first position of the largest; a NaN counts as largest.
  * - `philox`: scalars: key0 i32, key1 i32, counter0 i32, counter1 i32 -> int32 [n] random bits. Element e is word
@@ -139,6 +141,7 @@ export type CallName =
   | 'rmsNormBackward'
   | 'gatherRows'
   | 'scatterAddRows'
+  | 'putRows'
   | 'gather'
   | 'argmax'
   | 'philox'

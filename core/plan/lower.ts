@@ -24,7 +24,7 @@ import {
 } from './kernel.ts'
 import { collapse, LoopBuilder, type LoopContext, NeedsStorage, type Place, toOperand } from './loop.ts'
 import { mergeMaps } from './merge.ts'
-import { Overwrites } from './overwrites.ts'
+import { isPartial, Overwrites } from './overwrites.ts'
 
 /** Plans a graph. Values that turn out to need memory are added until every kernel can be built. */
 export function lower(graph: PendingGraph, options: { origins?: boolean } = {}): KernelPlan {
@@ -259,6 +259,12 @@ class Lowering implements LoopContext {
     }
     const buffer = this.writtenBuffer(node, 0)
     const [source] = node.inputs
+    if (node.attrs.rows) {
+      this.overwrites.check(node, state)
+      this.pushPutRows(node, buffer)
+      this.put(out, buffer)
+      return
+    }
     if (!this.overwrites.isSpared(node)) {
       this.overwrites.check(node, state)
       const loop = new LoopBuilder(this)
@@ -278,13 +284,32 @@ class Lowering implements LoopContext {
     this.put(out, buffer)
   }
 
+  private pushPutRows(node: Node, buffer: number): void {
+    const [{ state }] = node.writes
+    const { shape, dtype } = state
+    const inputs = node.inputs.map((v): CallOperand => {
+      const place = this.place(v)
+      if (!place) throw new NeedsStorage(v)
+      return { ...place, shape: v.shape, strides: contiguousStrides(v.shape), offset: 0 }
+    })
+    this.kernels.push({
+      kind: 'call',
+      name: 'putRows',
+      inputs,
+      outputs: [{ buffer, dtype, shape, strides: contiguousStrides(shape), offset: 0 }],
+      attrs: {},
+      scalars: [],
+      label: node.op.name,
+    })
+  }
+
   /** A write whose State has other contents by now: whoever still wants the value gets it from memory of its own. */
   private emitForgotten(node: Node): void {
     const [source] = node.inputs
     const out = node.outputs[0]
-    if (node.attrs.dim !== undefined)
+    if (isPartial(node))
       throw new Error(
-        `[assignSlice] ${node.writes[0].state.name} was replaced before a part of it was written`,
+        `[${node.op.name}] ${node.writes[0].state.name} was replaced before a part of it was written`,
       )
     const loop = new LoopBuilder(this)
     const value = loop.build(source, null)

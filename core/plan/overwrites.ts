@@ -18,6 +18,9 @@ interface History {
   readonly direct: { value: Value; writer: Node }[]
 }
 
+/** Whether an assign leaves some of its State as it is. */
+export const isPartial = ({ attrs }: Node): boolean => attrs.dim !== undefined || attrs.rows === true
+
 export class Overwrites {
   readonly #analysis: Analysis
   readonly #externalOf: PendingGraph['externalOf']
@@ -72,7 +75,7 @@ export class Overwrites {
    */
   #chooseTargets(state: State, history: History): void {
     for (const [i, node] of history.writers.entries()) {
-      if (node.op.kind !== 'assign' || node.attrs.dim !== undefined) continue
+      if (node.op.kind !== 'assign' || isPartial(node)) continue
       const { base, view } = throughViews(node.inputs[0], () => false)
       const producer = base.storage ? null : base.node
       if (!producer || !view || this.#targets.has(base) || this.#externalOf.has(base)) continue

@@ -1,6 +1,9 @@
 import type { UpdateOp } from '../../core/op.ts'
 import { updateEach } from '../../core/ops/foreach.ts'
-import { countStep, Optimizer, type ParamGroup, type Params, type Update } from './optimizer.ts'
+import type { RowGradient } from '../../core/row-gradient.ts'
+import type { Parameter } from '../parameter.ts'
+import { type AdamStep, LazyRows } from './lazy-rows.ts'
+import { countStep, Optimizer, type ParamGroup, type Params, type Slots, type Update } from './optimizer.ts'
 
 export interface AdamOptions {
   /** Learning rate. Default 1e-3. */
@@ -53,6 +56,37 @@ const adamOp: UpdateOp = {
 abstract class AdamBase extends Optimizer<AdamOptions> {
   /** Whether weight decay shrinks the weights rather than joining the gradient. */
   protected abstract readonly decoupled: boolean
+
+  /** A table of which a batch touched a few rows: only these are visited, see `LazyRows`. */
+  protected override updateRows(
+    p: Parameter,
+    rows: RowGradient,
+    slots: Slots,
+    group: ParamGroup<AdamOptions>,
+  ): boolean {
+    const { lr, eps, weightDecay, amsgrad, maximize } = group
+    const [beta1, beta2] = group.betas
+    const decay = 1 - lr * weightDecay
+    // what cannot be made up for in closed form takes the whole gradient
+    if (amsgrad || eps <= 0 || (weightDecay !== 0 && !this.decoupled) || decay <= 0) return false
+    const step = countStep(slots)
+    const numbers: AdamStep = {
+      decay,
+      beta1,
+      beta2,
+      root: Math.sqrt(1 - beta2 ** step),
+      eps,
+      rate: lr / (1 - beta1 ** step),
+    }
+    const { ids, sums } = rows.sums()
+    const [m, v] = ['exp_avg', 'exp_avg_sq'].map((name) => this.zeros(slots, name, p).state)
+    const known = p.state.behind
+    const isOurs = known instanceof LazyRows && known.accepts(m, step, numbers)
+    if (known && !isOurs) known.catchUp()
+    const table = isOurs ? known : new LazyRows(p.state, m, v, step - 1, numbers)
+    table.update(ids, maximize ? sums.neg() : sums, numbers)
+    return true
+  }
 
   protected update(updates: readonly Update[], group: ParamGroup<AdamOptions>): void {
     const { lr, eps, weightDecay, amsgrad, maximize } = group

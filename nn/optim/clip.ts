@@ -1,12 +1,14 @@
+import { rowGradientOf } from '../../core/gradients.ts'
 import { noGrad, Tensor } from '../../core/index.ts'
 import type { ReduceEachOp, UpdateOp } from '../../core/op.ts'
 import type { StateTensor } from '../../core/ops/effects.ts'
 import { reduceEach, updateEach } from '../../core/ops/foreach.ts'
 
-const gradientsOf = (parameters: Tensor | Iterable<Tensor>): StateTensor[] =>
-  (parameters instanceof Tensor ? [parameters] : [...parameters]).flatMap(
-    (p) => (p.grad as StateTensor | null) ?? [],
-  )
+const listOf = (parameters: Tensor | Iterable<Tensor>): Tensor[] =>
+  parameters instanceof Tensor ? [parameters] : [...parameters]
+
+const gradientsOf = (parameters: readonly Tensor[]): StateTensor[] =>
+  parameters.flatMap((p) => (p.grad as StateTensor | null) ?? [])
 
 const magnitude = (name: string, combine: 'sum' | 'max', expr: ReduceEachOp['expr']): ReduceEachOp => ({
   kind: 'reduceEach',
@@ -46,15 +48,18 @@ export function clipGradNorm_(
 ): Tensor {
   const p = options.normType ?? 2
   if (!(p > 0)) throw new RangeError(`[clipGradNorm_] normType ${p} must be positive`)
-  const grads = gradientsOf(parameters)
-  if (grads.length === 0)
+  const all = listOf(parameters)
+  const rows = all.flatMap((t) => rowGradientOf(t) ?? [])
+  const grads = gradientsOf(all.filter((t) => !rowGradientOf(t)))
+  if (grads.length + rows.length === 0)
     throw new Error('[clipGradNorm_] no parameter has a gradient: call backward() first')
   return noGrad(() => {
-    const parts = powerSums(grads, p)
+    const parts = powerSums([...grads, ...rows.map((r) => r.sums().sums)], p)
     const norm = root(p === Number.POSITIVE_INFINITY ? parts.amax() : parts.sum(), p)
     const factor = norm.add(1e-6).reciprocal().mul(maxNorm).minimum(1)
     const tuples = grads.map((g) => ({ states: [g.state], inputs: [] }))
     updateEach(scaleOp, tuples, [factor], [])
+    for (const r of rows) r.scale(factor)
     norm.value.keep = true
     return norm
   })
@@ -64,6 +69,6 @@ export function clipGradNorm_(
 export function clipGradValue_(parameters: Tensor | Iterable<Tensor>, clipValue: number): void {
   if (!(clipValue >= 0)) throw new RangeError(`[clipGradValue_] clipValue ${clipValue} must be at least 0`)
   noGrad(() => {
-    for (const g of gradientsOf(parameters)) g.copy_(g.clamp(-clipValue, clipValue))
+    for (const g of gradientsOf(listOf(parameters))) g.copy_(g.clamp(-clipValue, clipValue))
   })
 }

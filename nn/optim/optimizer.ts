@@ -1,5 +1,7 @@
+import { rowGradientOf } from '../../core/gradients.ts'
 import { evaluate, noGrad, type Removable, Tensor, zeroGrad } from '../../core/index.ts'
 import { assign, StateTensor } from '../../core/ops/effects.ts'
+import type { RowGradient } from '../../core/row-gradient.ts'
 import { State } from '../../core/state.ts'
 import { Parameter } from '../parameter.ts'
 
@@ -73,6 +75,19 @@ export abstract class Optimizer<Options extends { lr: number }> {
   /** Records the updates of a group's parameters, as effects on their States and slots (`updateEach`). */
   protected abstract update(updates: readonly Update[], group: ParamGroup<Options>): void
 
+  /**
+   * Records the update of a table whose gradient is a few rows. False, the default, asks for the gradient as a whole and
+   * `update`.
+   */
+  protected updateRows(
+    _p: Parameter,
+    _rows: RowGradient,
+    _slots: Slots,
+    _group: ParamGroup<Options>,
+  ): boolean {
+    return false
+  }
+
   /** Updates every parameter that has a gradient, and computes everything that is pending. */
   async step(): Promise<void> {
     for (const hook of this.#preHooks) await hook(this as unknown as Optimizer<{ lr: number }>)
@@ -80,6 +95,8 @@ export abstract class Optimizer<Options extends { lr: number }> {
       for (const group of this.paramGroups) {
         const updates: Update[] = []
         for (const p of group.params) {
+          const rows = rowGradientOf(p)
+          if (rows && this.updateRows(p, rows, this.slotsOf(p), group)) continue
           const { grad } = p
           if (grad) updates.push({ p, grad, slots: this.slotsOf(p) })
         }

@@ -2,7 +2,7 @@
 import type { CallKernel, CallName, CallOperand } from '../../plan/kernel.ts'
 import { contiguousStrides, numel } from '../../shape.ts'
 import { attention, attentionBackward } from './attention.ts'
-import { argmax, gather, gatherRows, scatterAddRows } from './indexing.ts'
+import { argmax, gather, gatherRows, putRows, scatterAddRows } from './indexing.ts'
 import { extent, type Run, scalarValues } from './loops.ts'
 import { matmul } from './matmul.ts'
 import { widen } from './memory.ts'
@@ -20,6 +20,8 @@ export interface CallArguments {
   readonly attrs: CallKernel['attrs']
   readonly scalars: readonly number[]
   readonly outputs: readonly (readonly number[])[]
+  /** What an output holds before, for kernels that work in place. */
+  previous(output: number): Float64Array
 }
 
 /** Float64 results, one per output, rounded by the store. */
@@ -34,6 +36,7 @@ const CALLS: Record<CallName, CallFunction> = {
   rmsNormBackward,
   gatherRows,
   scatterAddRows,
+  putRows,
   gather,
   argmax,
   philox,
@@ -79,6 +82,7 @@ export function compileCall(k: CallKernel): (run: Run) => void {
       attrs: k.attrs,
       scalars: scalarValues(k.scalars, run),
       outputs: k.outputs.map((o) => o.shape),
+      previous: (i) => read(k.outputs[i], run).data,
     })
     k.outputs.forEach((o, i) => {
       if (results[i].length !== numel(o.shape))

@@ -24,6 +24,16 @@ export const scatterAddRows: CallFunction = ({ inputs: [src, ids], outputs }) =>
   return [out]
 }
 
+/** Rows of src [N, D] in place of those of [V, D] at ids [N]. */
+export const putRows: CallFunction = ({ inputs: [src, ids], outputs, previous }) => {
+  const [V, D] = outputs[0]
+  const out = previous(0)
+  ids.data.forEach((id, n) => {
+    if (inside(id, V)) out.set(src.data.subarray(n * D, (n + 1) * D), id * D)
+  })
+  return [out]
+}
+
 /** x [R, C] at index [R, K], along the rows. */
 export const gather: CallFunction = ({ inputs: [x, index], outputs }) => {
   const C = x.shape[x.shape.length - 1]

@@ -8,7 +8,7 @@ import { lowerGather } from './gather.ts'
 import { lowerMatmul } from './matmul.ts'
 import { lowerLayerNorm, lowerLayerNormBackward, lowerRmsNorm, lowerRmsNormBackward } from './norms.ts'
 import { lowerPhilox } from './philox.ts'
-import { lowerGatherRows, lowerScatterAddRows } from './rows-by-id.ts'
+import { lowerGatherRows, lowerPutRows, lowerScatterAddRows } from './rows-by-id.ts'
 import { lowerSoftmax } from './softmax.ts'
 
 const LOWER: Record<CallName, Lower> = {
@@ -20,6 +20,7 @@ const LOWER: Record<CallName, Lower> = {
   rmsNormBackward: lowerRmsNormBackward,
   gatherRows: lowerGatherRows,
   scatterAddRows: lowerScatterAddRows,
+  putRows: lowerPutRows,
   gather: lowerGather,
   argmax: lowerArgmax,
   philox: lowerPhilox,

@@ -76,6 +76,51 @@ export function lowerGatherRows(kernel: CallKernel): Dispatch[] {
   ]
 }
 
+const putBlock = argumentBlock({
+  from: 'address',
+  ids: 'address',
+  to: 'address',
+  tableRows: 'i32',
+  columns: 'i32',
+})
+
+/** Unit: one row of the source. */
+function emitPutRows(): ModuleBuilder {
+  const module = new ModuleBuilder()
+  module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
+    const p = putBlock.read(f, args)
+    const rowBytes = f.let(Address.of(p.columns).shl(2))
+    f.for(start, end, 1, (row) => {
+      const id = f.let(p.ids.at(row, 4).load())
+      f.if(id.ltU(p.tableRows), () => f.memoryCopy(p.to.at(id, rowBytes), p.from.at(row, rowBytes), rowBytes))
+    })
+  })
+  return module
+}
+
+export function lowerPutRows(kernel: CallKernel): Dispatch[] {
+  const [from, ids] = kernel.inputs
+  const [tableRows, columns] = kernel.outputs[0].shape
+  const units = ids.shape.reduce((a, b) => a * b, 1)
+  const unitCost = columns / 4 + 10
+  return [
+    {
+      codeKey: 'putRows',
+      emit: emitPutRows,
+      args: putBlock.words({
+        from: operandAddress(from),
+        ids: operandAddress(ids),
+        to: operandAddress(kernel.outputs[0]),
+        tableRows,
+        columns,
+      }),
+      units,
+      grain: grainOf(units, unitCost),
+      cost: units * unitCost,
+    },
+  ]
+}
+
 const scatterBlock = argumentBlock({
   from: 'address',
   ids: 'address',

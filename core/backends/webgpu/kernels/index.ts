@@ -3,7 +3,7 @@ import type { CallName } from '../../../plan/kernel.ts'
 import { lowerAttention } from './attention.ts'
 import { lowerAttentionBackward } from './attention_backward.ts'
 import type { CallImplementation } from './call.ts'
-import { lowerArgmax, lowerGather, lowerGatherRows, lowerScatterAddRows } from './indexing.ts'
+import { lowerArgmax, lowerGather, lowerGatherRows, lowerPutRows, lowerScatterAddRows } from './indexing.ts'
 import { lowerMatmul } from './matmul.ts'
 import { lowerPhilox } from './random.ts'
 import {
@@ -24,6 +24,7 @@ export const CALLS: Partial<Record<CallName, CallImplementation>> = {
   rmsNormBackward: { lower: lowerRmsNormBackward, supports: rowsBind },
   gatherRows: { lower: lowerGatherRows },
   scatterAddRows: { lower: lowerScatterAddRows },
+  putRows: { lower: lowerPutRows },
   gather: { lower: lowerGather, supports: rowsBind },
   argmax: { lower: lowerArgmax, supports: rowsBind },
   attention: { lower: lowerAttention },

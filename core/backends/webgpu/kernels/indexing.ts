@@ -67,6 +67,42 @@ export function lowerGatherRows(k: CallKernel, ctx: LowerContext): Dispatch[] {
   })
 }
 
+/** Rows written where ids point; the others stay as they are. */
+export function lowerPutRows(k: CallKernel, ctx: LowerContext): Dispatch[] {
+  const [src, ids] = k.inputs
+  const [out] = k.outputs
+  const { rows: V, columns: D } = rowsOf(out.shape)
+  const N = numel(ids.shape)
+  if (D === 0 || N === 0) return []
+  return byRows(N, D * 4, ctx, (start, count) => {
+    const s = bind('src', rowSlice(src, D, start, count), ctx)
+    const i = bind('ids', flatSlice(ids, start, count), ctx)
+    return byRows(V, D * 4, ctx, (v, height) => {
+      const y = output('y', rowSlice(out, D, v, height), ctx)
+      return [
+        elementwise({
+          key: 'putRows',
+          label: `${k.label} ${count} into [${V},${D}]`,
+          total: count * D,
+          params: {
+            D: int(D),
+            first: int(v),
+            last: int(v + height),
+            srcOffset: int(s.offset),
+            idsOffset: int(i.offset),
+            yOffset: int(y.offset),
+          },
+          buffers: [s.use, i.use, y.use],
+          body: () => `  let id = ids[p.idsOffset + element / p.D];
+  if (id >= p.first && id < p.last) {
+    y[p.yOffset + (id - p.first) * p.D + element % p.D] = src[p.srcOffset + element];
+  }`,
+        }),
+      ]
+    })
+  })
+}
+
 const LINK_TILE = 256
 
 /**
