@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { shutdown } from '../../core/index.ts'
 import { type OpenPage, openPage } from '../../scripts/browser/open-page.ts'
 import { browserAvailable } from '../helpers/browser.ts'
+import { distance } from '../optim/golden.ts'
 import * as inNode from './program.ts'
 
 const ENCODER = fileURLToPath(new URL('../../models/encoder', import.meta.url))
@@ -102,7 +103,7 @@ describe.skipIf(!browserAvailable())('off the main thread', () => {
 })
 
 describe.skipIf(!browserAvailable())('WebGPU in Chromium', () => {
-  test('ops and gradients agree with the reference', async (context) => {
+  test('ops, gradients and the update of a few rows agree with the reference', async (context) => {
     await using page = await openPage()
     const call = callsIn(page)
     const started = await call('start', 'webgpu', { adapter: 'any' }).catch((error: Error) => error)
@@ -112,6 +113,7 @@ describe.skipIf(!browserAvailable())('WebGPU in Chromium', () => {
     }
     const names = ['matmul', 'softmax', 'layerNorm', 'attention, packed', 'embedding', 'sum']
     const there = await call('opOutcomes', names)
+    const table = await call('trainTable')
     await inNode.start('reference')
     const here = await inNode.opOutcomes(names)
     expect(Object.keys(there)).toEqual(Object.keys(here))
@@ -119,5 +121,6 @@ describe.skipIf(!browserAvailable())('WebGPU in Chromium', () => {
       for (const [t, values] of tensors.entries())
         for (const [i, value] of values.entries())
           expect(Math.abs(there[name][t][i] - value) / (1 + Math.abs(value)), name).toBeLessThan(2e-5)
+    expect(distance(table, await inNode.trainTable())).toBeLessThan(1e-6)
   })
 })

@@ -11,6 +11,8 @@ import {
   tensor,
 } from '../../core/index.ts'
 import { openModelFolder, openSafetensors, openUrl } from '../../hub/index.ts'
+import { Embedding } from '../../nn/index.ts'
+import { AdamW, clipGradNorm_ } from '../../nn/optim/index.ts'
 import {
   AutoModelForCausalLM,
   AutoModelForSequenceClassification,
@@ -126,4 +128,21 @@ export async function cachedSizes(id: string, endpoint: string): Promise<Record<
   const sizes: Record<string, number> = {}
   for (const name of await folder.list('')) sizes[name] = (await folder.open(name))!.size
   return sizes
+}
+
+/** A word embedding after a few steps of AdamW that touch few of its rows. */
+export async function trainTable(): Promise<number[]> {
+  manualSeed(1)
+  const table = new Embedding(1024, 64)
+  const optimizer = new AdamW([table.weight], { lr: 1e-2, weightDecay: 0.1 })
+  for (const ids of [[1, 2, 2], [3], [1, 1023], [2, 5]]) {
+    optimizer.zeroGrad()
+    table(tensor(Int32Array.from(ids)))
+      .pow(2)
+      .mean()
+      .backward()
+    clipGradNorm_(table.parameters(), 0.1)
+    await optimizer.step()
+  }
+  return Array.from(await table.weight.data())
 }

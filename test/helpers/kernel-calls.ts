@@ -225,6 +225,19 @@ function indexingCases(): KernelCase[] {
     cases.push(b.build(`scatterAddRows ${N} into [${V},${D}]`))
   }
 
+  for (const [V, D, N] of [
+    [1, 1, 1],
+    [10, 7, 4],
+    [300, 64, 33],
+    [40, 130, 42],
+  ]) {
+    const b = new RandomPlan(V + N)
+    // all different: 7 has no divisor in common with these V; -1 and V are outside
+    const ids = Int32Array.from({ length: N }, (_, n) => (n < V ? (n * 7 + 3) % V : n % 2 ? -1 : V))
+    b.call('putRows', [b.floats([N, D]), b.input('int32', [N], ids)], [b.output('float32', [V, D])])
+    cases.push(b.build(`putRows ${N} into [${V},${D}]`, { tolerance: 0 }))
+  }
+
   for (const dtype of ['float32', 'int32'] as const)
     for (const [R, C, K] of [
       [1, 1, 1],
