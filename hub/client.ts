@@ -132,25 +132,29 @@ async function* chunksOf(
 ): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader()
   if (!reader) return
+  /** The next piece, or an error if it does not come in time. */
+  const next = async () => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const stalled = new Promise<never>((_, reject) => {
+      const text = `[hub] nothing came from ${host} for ${timeout / 1000} s`
+      timer = setTimeout(() => reject(new HubError(text, { code: 'Interrupted' })), timeout)
+    })
+    try {
+      return await Promise.race([reader.read(), stalled])
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (error instanceof HubError) throw error
+      const { message } = networkError(host, error)
+      throw new HubError(message, { code: 'Interrupted', cause: error })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
   try {
     for (;;) {
-      let timer: ReturnType<typeof setTimeout> | undefined
-      const stalled = new Promise<never>((_, reject) => {
-        const text = `[hub] nothing came from ${host} for ${timeout / 1000} s`
-        timer = setTimeout(() => reject(new HubError(text, { code: 'Interrupted' })), timeout)
-      })
-      try {
-        const { done, value } = await Promise.race([reader.read(), stalled])
-        if (done) return
-        yield value
-      } catch (error) {
-        signal?.throwIfAborted()
-        if (error instanceof HubError) throw error
-        const { message } = networkError(host, error)
-        throw new HubError(message, { code: 'Interrupted', cause: error })
-      } finally {
-        clearTimeout(timer)
-      }
+      const { done, value } = await next()
+      if (done) return
+      yield value
     }
   } finally {
     await reader.cancel().catch(() => {})

@@ -53,11 +53,26 @@ export async function fetchSnapshot(
     return cached.snapshot
   }
   const files = chooseFiles(repo, listing, options) // may refuse, before anything is written
-  if (isNew) await cache.writeListing(commit, listing)
-  await fetchFiles(repo, settings, cache, commit, files, options)
-  // Last, so that an interrupted download does not lead those who work offline to half a model.
-  if (revision !== commit) await cache.writeRef(revision, commit)
+  const lacking = await lackingFiles(cache, commit, files)
+  try {
+    if (isNew) await cache.writeListing(commit, listing)
+    if (lacking.length > 0) await fetchFiles(repo, settings, cache, commit, files, lacking, options)
+    // Last, so that an interrupted download does not lead those who work offline to half a model.
+    if (revision !== commit) await cache.writeRef(revision, commit)
+  } catch (error) {
+    if (lacking.length > 0) throw error // else a cache that may only be read has all that is needed
+  }
   return { commit, files }
+}
+
+async function lackingFiles(
+  cache: RepoCache,
+  commit: string,
+  files: readonly RemoteFile[],
+): Promise<RemoteFile[]> {
+  const lacking: RemoteFile[] = []
+  for (const file of files) if ((await cache.fileSize(commit, file.path)) !== file.size) lacking.push(file)
+  return lacking
 }
 
 /** Whether the answer says that the branch or its files are gone, rather than that one may not ask. */
@@ -87,10 +102,8 @@ async function inCache(
     } catch {
       return { snapshot: undefined, certain: true, missing: patternsOf(options.include)?.[0] }
     }
-    for (const { path, size } of files)
-      if ((await cache.fileSize(commit, path)) !== size)
-        return { snapshot: undefined, certain: true, missing: path }
-    return { snapshot: { commit, files }, certain: true, missing: undefined }
+    const [missing] = await lackingFiles(cache, commit, files)
+    return { snapshot: missing ? undefined : { commit, files }, certain: true, missing: missing?.path }
   }
   // Python's huggingface_hub before version 2 kept no lists: what is there is judged by what a model is made of.
   const present = matchFiles(await cache.listSnapshot(commit), options)
@@ -109,13 +122,17 @@ function notCached(repo: Repo, cache: RepoCache, revision: string, missing: stri
   return new HubError(`[hub] ${what}; ${fix}`, { code: 'NotCached' })
 }
 
-/** Downloads several files at once. When one fails the others stop; what came of them is kept for the next time. */
+/**
+ * Downloads those of the files that are lacking, several at once. When one fails the others stop; what came of them is kept
+ * for the next time.
+ */
 async function fetchFiles(
   repo: Repo,
   settings: HubSettings,
   cache: RepoCache,
   commit: string,
   files: readonly RemoteFile[],
+  lacking: readonly RemoteFile[],
   options: SnapshotOptions,
 ): Promise<void> {
   const { maxWorkers = 8, onProgress, signal } = options
@@ -125,22 +142,23 @@ async function fetchFiles(
     files.map(({ path }) => path),
     await cache.caseSensitive(),
   )
-  await checkSpace(cache, commit, files)
+  await checkSpace(cache, lacking)
   const { default: pLimit } = await import('p-limit')
   const limit = pLimit(maxWorkers)
   const stop = new AbortController()
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
-  const client = hubClient(repo, settings, { ...options, signal: either })
+  // What is repeated here is the whole of a file's tail, not its request alone.
+  const client = hubClient(repo, settings, { ...options, retries: 0, signal: either })
   const totalBytes = files.reduce((sum, { size }) => sum + size, 0)
   const loadedOf = new Map<string, number>()
-  let bytes = 0
+  let bytes = totalBytes - lacking.reduce((sum, { size }) => sum + size, 0)
   const report = ({ path, size }: RemoteFile, loaded: number) => {
     bytes += loaded - (loadedOf.get(path) ?? 0)
     loadedOf.set(path, loaded)
     onProgress?.({ file: path, fileBytes: size, fileLoaded: loaded, bytes, totalBytes })
   }
   await Promise.allSettled(
-    files.map((file) =>
+    lacking.map((file) =>
       limit(async () => {
         try {
           either.throwIfAborted()
@@ -161,10 +179,10 @@ async function fetchFiles(
 }
 
 /** Refuses what will not fit, before anything of it is fetched. */
-async function checkSpace(cache: RepoCache, commit: string, files: readonly RemoteFile[]): Promise<void> {
+async function checkSpace(cache: RepoCache, lacking: readonly RemoteFile[]): Promise<void> {
   const missing = new Map<string, number>() // by content: several files may share one
-  for (const { path, etag, size } of files)
-    if ((await cache.fileSize(commit, path)) !== size && (await cache.blobSize(etag)) !== size)
+  for (const { etag, size } of lacking)
+    if ((await cache.blobSize(etag)) !== size)
       missing.set(etag, size - Math.min(size, await cache.partialSize(etag)))
   const bytes = [...missing.values()].reduce((sum, size) => sum + size, 0)
   if (bytes > 0) await cache.checkSpace(bytes)
