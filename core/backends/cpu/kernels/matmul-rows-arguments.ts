@@ -8,6 +8,7 @@ export interface FewRowsCode {
   readonly rows: number
   readonly dtype: DType
   readonly relaxedSimd: boolean
+  readonly wideSimd: boolean
   readonly bias: boolean
 }
 
@@ -41,8 +42,8 @@ export const fewRowsBlock = argumentBlock({
 })
 export type FewRowsParameters = ReturnType<typeof fewRowsBlock.read>
 
-/** Columns of the result in a unit where b is contiguous along K. */
-export const INNER_COLUMNS = 16
+/** Columns of the result of each stream in a unit, where b is contiguous along K. */
+export const INNER_COLUMNS = 4
 
 /** Where x, w and y are for batch number `batch`. */
 export function fewRowsAddresses(f: FunctionBuilder, p: FewRowsParameters, batch: I32) {

@@ -1,6 +1,7 @@
 import { type DType, dtypeInfo } from '../../../dtype.ts'
 import {
   Address,
+  type F32,
   F32x4,
   type FunctionBuilder,
   I32,
@@ -8,7 +9,7 @@ import {
   ModuleBuilder,
   type Variable,
 } from '../assembler.ts'
-import { loadFour, loadOne, sumLanes } from './elements.ts'
+import { loadFour, loadOne, sumLanes, sumLanesOfFour } from './elements.ts'
 import {
   type FewRowsCode,
   type FewRowsParameters,
@@ -18,129 +19,159 @@ import {
 } from './matmul-rows-arguments.ts'
 
 /**
- * Elements of k in a step. A vector of eight bfloat16 is widened to its even and its odd elements by one instruction
- * each, so x is laid out that way too.
+ * Elements of k in a step: two vectors of sums. A vector of eight bfloat16 is widened to its even and its odd elements by
+ * one instruction each, so there a step is two such vectors, and x is laid out that way too.
  */
-const widthOf = (dtype: DType): number => (dtype === 'bfloat16' ? 8 : 4)
+const stepOf = (dtype: DType): number => (dtype === 'bfloat16' ? 16 : 8)
 
-/**
- * Steps of k at once: enough independent sums to hide the multiply-add's latency. (Reading several rows of w side by side
- * would do that too, but one sequential stream is what the processor's prefetcher follows: 23 GB/s against 9.)
- */
-const unrollOf = ({ rows, dtype }: FewRowsCode): number => {
-  const sumsOfStep = rows * (widthOf(dtype) / 4)
-  return sumsOfStep <= 2 ? 4 / sumsOfStep : sumsOfStep <= 5 ? 2 : 1
+/** Rows of x that go through w together; more take several passes over a block of columns, which stays in the cache. */
+const largestPass = ({ wideSimd }: FewRowsCode): number => (wideSimd ? 4 : 2)
+
+function passesOf(code: FewRowsCode): number[] {
+  const passes = Math.ceil(code.rows / largestPass(code))
+  return Array.from({ length: passes }, (_, i) => Math.floor((code.rows + i) / passes))
 }
 
 /**
- * Copies x to thread-local scratch: for every step of k the vectors of all rows beside each other, so that one pointer
- * walks through; the elements after the last whole step follow as [k][rows].
+ * Columns of w that are read side by side, a large part of w apart: a processor waits for several streams at once, where one
+ * alone is bound by the latency of memory (49152 x 576 on two cores of an Intel Xeon: 50 GB/s against 22). As many as leave
+ * registers for their sums.
+ */
+export function streamsOf(code: FewRowsCode): number {
+  const rows = Math.max(...passesOf(code))
+  const pairs = (rows * stepOf(code.dtype)) / 8
+  return 2 ** Math.max(0, Math.floor(Math.log2(Math.min(4, (code.wideSimd ? 8 : 4) / pairs))))
+}
+
+/** Bytes of thread-local scratch: x for every pass, and the sums of a step. */
+export const innerScratch = (code: FewRowsCode, k: number): number =>
+  code.rows * k * 4 + 16 + streamsOf(code) * Math.max(...passesOf(code)) * stepOf(code.dtype) * 4
+
+/** Where element i of a step of x is: pairs of vectors that are multiplied with pairs of vectors of w. */
+function laneOf(dtype: DType, i: I32): I32 {
+  if (dtype !== 'bfloat16') return i.and(7)
+  // [even or odd][first or second eight][pair]
+  return i.and(1).shl(3).add(i.and(8).shrU(1)).add(i.and(6).shrU(1))
+}
+
+/**
+ * Copies the rows of a pass of x: for every step of k the elements of all rows beside each other, so that one pointer walks
+ * through; the elements after the last whole step follow as [k][rows].
  */
 function copyX(
   f: FunctionBuilder,
-  code: FewRowsCode,
+  dtype: DType,
   p: FewRowsParameters,
-  x: Address,
-  to: Address,
-  wholeK: I32,
+  at: { x: Address; first: number; rows: number; to: Address; wholeK: I32 },
 ): void {
-  const width = widthOf(code.dtype)
-  for (let r = 0; r < code.rows; r++) {
-    const from = f.let(x.add(p.xRowStride.mul(r)))
+  const { rows, to } = at
+  const step = stepOf(dtype)
+  for (let r = 0; r < rows; r++) {
+    const from = f.let(at.x.add(p.xRowStride.mul(at.first + r)))
     const i = f.let(I32.const(0))
-    f.forFrom(i, wholeK, 1, () => {
-      const step = i
-        .and(-width)
-        .mul(code.rows)
-        .add(r * width)
-      const lane = width === 8 ? i.and(1).shl(2).add(i.and(6).shrU(1)) : i.and(3)
-      f.storeF32(to.at(step.add(lane), 4), from.loadF32())
+    f.forFrom(i, at.wholeK, 1, () => {
+      const group = i
+        .and(-step)
+        .mul(rows)
+        .add(r * step)
+      f.storeF32(to.at(group.add(laneOf(dtype, i)), 4), from.loadF32())
       from.set(from.add(p.xStride))
     })
     f.forFrom(i, p.k, 1, () => {
-      f.storeF32(to.at(i.mul(code.rows).add(r), 4), from.loadF32())
+      f.storeF32(to.at(i.mul(rows).add(r), 4), from.loadF32())
       from.set(from.add(p.xStride))
     })
   }
 }
 
-/** One step of k: adds the products of `width` elements of w and of every row of x to its sums. */
-function addStep(
-  f: FunctionBuilder,
-  code: FewRowsCode,
-  w: Address,
-  x: Address,
-  step: number,
-  sums: Variable<F32x4>[],
-  upper: I32x4,
-): void {
-  const { rows, dtype } = code
-  const width = widthOf(dtype)
-  const wBytes = step * width * dtypeInfo(dtype).deviceBytes
-  const xBytes = step * width * rows * 4
-  const add = (sum: Variable<F32x4>, a: F32x4, b: F32x4) => sum.set(f.madd(a, b, sum))
-  if (width === 8) {
-    const pairs = f.let(w.loadI32x4(wBytes))
-    const even = f.let(pairs.shl(16).bitsToF32x4())
-    const odd = f.let(pairs.and(upper).bitsToF32x4())
-    for (let r = 0; r < rows; r++) {
-      add(sums[2 * r], even, x.loadF32x4(xBytes + r * 32))
-      add(sums[2 * r + 1], odd, x.loadF32x4(xBytes + r * 32 + 16))
-    }
-  } else {
-    const four = f.let(loadFour(f, dtype, w, wBytes))
-    for (let r = 0; r < rows; r++) add(sums[r], four, x.loadF32x4(xBytes + r * 16))
+/** The vectors of a step of w, in the order of x's. */
+function loadStep(f: FunctionBuilder, dtype: DType, w: Address, upper: I32x4): F32x4[] {
+  if (dtype === 'bfloat16') {
+    const eights = [0, 16].map((bytes) => f.let(w.loadI32x4(bytes)))
+    return [...eights.map((x) => x.shl(16)), ...eights.map((x) => x.and(upper))].map((x) =>
+      f.let(x.bitsToF32x4()),
+    )
   }
+  const bytes = 4 * dtypeInfo(dtype).deviceBytes
+  return [0, bytes].map((of) => f.let(loadFour(f, dtype, w, of)))
 }
 
-/** Element `column` of every row of the result. */
+interface Pass {
+  readonly first: number
+  readonly rows: number
+  readonly x: Address
+  readonly sums: Address
+  readonly wholeK: I32
+}
+
+/** Elements `columns` (one a stream) of the rows of a pass of the result. */
 function innerProducts(
   f: FunctionBuilder,
   code: FewRowsCode,
   p: FewRowsParameters,
-  at: { w: Address; y: Address; x: Address; column: I32; wholeK: I32 },
+  pass: Pass,
+  at: { w: Address; y: Address; columns: readonly I32[] },
 ): void {
-  const { rows, dtype } = code
+  const { dtype } = code
+  const { rows } = pass
+  const streams = at.columns.length
   const bytes = dtypeInfo(dtype).deviceBytes
-  const width = widthOf(dtype)
-  const unroll = unrollOf(code)
+  const step = stepOf(dtype)
+  const vectors = step / 4
   // the upper halves of words; a variable, since V8 builds a constant anew wherever it is written
   const upper = f.let(I32x4.const(-65536))
-  const sums = Array.from({ length: unroll }, () =>
-    Array.from({ length: rows * (width / 4) }, () => f.let(F32x4.const(0))),
+  const w = at.columns.map((column) => f.let(at.w.at(column, p.wColumnStride)))
+  const x = f.let(pass.x)
+  // [stream][row][vector]
+  const sums = w.map(() =>
+    Array.from({ length: rows }, () => Array.from({ length: vectors }, () => f.let(F32x4.const(0)))),
   )
-  const w = f.let(at.w.at(at.column, p.wColumnStride))
-  const x = f.let(at.x)
-  const advance = (elements: number) => {
-    w.set(w.add(elements * bytes))
-    x.set(x.add(elements * rows * 4))
-  }
   const i = f.let(I32.const(0))
-  f.forFrom(i, at.wholeK.sub(width * unroll - 1), width * unroll, () => {
-    for (let step = 0; step < unroll; step++) addStep(f, code, w, x, step, sums[step], upper)
-    advance(width * unroll)
+  f.forFrom(i, pass.wholeK, step, () => {
+    const ofW = w.map((pointer) => loadStep(f, dtype, pointer, upper))
+    for (let r = 0; r < rows; r++) {
+      const ofX = Array.from({ length: vectors }, (_, v) => f.let(x.loadF32x4((r * vectors + v) * 16)))
+      for (const [s, four] of ofW.entries())
+        for (const [v, sum] of sums[s][r].entries()) sum.set(f.madd(four[v], ofX[v], sum))
+    }
+    for (const pointer of w) pointer.set(pointer.add(step * bytes))
+    x.set(x.add(step * rows * 4))
   })
-  if (unroll > 1)
-    f.forFrom(i, at.wholeK, width, () => {
-      addStep(f, code, w, x, 0, sums[0], upper)
-      advance(width)
-    })
-  const totals = Array.from({ length: rows }, (_, r) => {
-    const parts = sums.flatMap((of) => (width === 8 ? [of[2 * r], of[2 * r + 1]] : [of[r]]))
-    return f.let(sumLanes(f, sumPairwise(parts)))
-  })
+  // through memory: adjacent stores let V8 join the pairs of sums
+  const flat = sums.flat(2)
+  for (const [n, sum] of flat.entries()) f.storeVector(pass.sums, sum, n * 16)
+  const all = sumsOfLanes(
+    f,
+    Array.from({ length: streams * rows }, (_, n) =>
+      sumPairwise(Array.from({ length: vectors }, (_, v) => pass.sums.loadF32x4((n * vectors + v) * 16))),
+    ),
+  )
+  const totals = w.map((_, s) => all.slice(s * rows, (s + 1) * rows))
   f.forFrom(i, p.k, 1, () => {
-    const one = f.let(loadOne(f, dtype, w))
-    totals.forEach((total, r) => {
-      total.set(total.add(one.mul(x.loadF32(r * 4))))
-    })
-    advance(1)
+    for (const [s, pointer] of w.entries()) {
+      const one = f.let(loadOne(f, dtype, pointer))
+      for (const [r, total] of totals[s].entries()) total.set(total.add(one.mul(x.loadF32(r * 4))))
+      pointer.set(pointer.add(bytes))
+    }
+    x.set(x.add(rows * 4))
   })
-  totals.forEach((total, r) => {
-    const bias = p.bias.add(p.biasRowStride.mul(r)).at(at.column, p.biasColumnStride).loadF32()
-    const y = at.y.add(p.yRowStride.mul(r)).at(at.column, p.yColumnStride)
-    f.storeF32(y, code.bias ? total.add(bias) : total)
+  for (const [s, column] of at.columns.entries())
+    for (const [r, total] of totals[s].entries()) {
+      const row = pass.first + r
+      const bias = p.bias.add(p.biasRowStride.mul(row)).at(column, p.biasColumnStride).loadF32()
+      const y = at.y.add(p.yRowStride.mul(row)).at(column, p.yColumnStride)
+      f.storeF32(y, code.bias ? total.add(bias) : total)
+    }
+}
+
+/** The sum of the lanes of every vector, four vectors at a time where there are as many. */
+function sumsOfLanes(f: FunctionBuilder, vectors: readonly F32x4[]): Variable<F32>[] {
+  if (vectors.length % 4 !== 0) return vectors.map((v) => f.let(sumLanes(f, v)))
+  const fours = Array.from({ length: vectors.length / 4 }, (_, i) => {
+    const [a, b, c, d] = vectors.slice(4 * i, 4 * i + 4)
+    return f.let(sumLanesOfFour(f, [a, b, c, d]))
   })
+  return vectors.map((_, i) => f.let(fours[i >> 2].lane(i & 3)))
 }
 
 const sumPairwise = (parts: readonly F32x4[]): F32x4 => {
@@ -149,26 +180,43 @@ const sumPairwise = (parts: readonly F32x4[]): F32x4 => {
   return sumPairwise(parts.slice(0, half)).add(sumPairwise(parts.slice(half)))
 }
 
-/** b contiguous along K. Unit: 16 columns of the result of one batch. */
+/** b contiguous along K. Unit: `INNER_COLUMNS` columns of every stream, of one batch. */
 export function emitInnerProducts(code: FewRowsCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
+  const streams = streamsOf(code)
   module.function(
     'run',
     { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const p = fewRowsBlock.read(f, args)
-      const wholeK = f.let(p.k.and(-widthOf(code.dtype)))
+      const wholeK = f.let(p.k.and(-stepOf(code.dtype)))
+      const sums = f.let(local.at(p.k.mul(code.rows).add(3).and(-4), 4))
+      const ofStream = f.let(p.columns.add(streams - 1).divU(streams))
+      const lastColumn = f.let(p.columns.sub(1))
       const copied = f.let(I32.const(-1))
+      let first = 0
+      const passes = passesOf(code).map((rows): Pass => {
+        const pass = { first, rows, x: f.let(local.at(p.k, first * 4)), sums, wholeK }
+        first += rows
+        return pass
+      })
       f.for(start, end, 1, (unit) => {
         const batch = f.let(unit.divU(p.blocks))
         const { x, w, y } = fewRowsAddresses(f, p, batch)
         f.if(batch.ne(copied), () => {
-          copyX(f, code, p, x, local, wholeK)
+          for (const pass of passes) copyX(f, code.dtype, p, { ...pass, x, to: pass.x })
           copied.set(batch)
         })
-        const column = f.let(unit.remU(p.blocks).mul(INNER_COLUMNS))
-        const last = f.let(column.add(INNER_COLUMNS).minS(p.columns))
-        f.forFrom(column, last, 1, () => innerProducts(f, code, p, { w, y, x: local, column, wholeK }))
+        const firstColumn = f.let(unit.remU(p.blocks).mul(INNER_COLUMNS))
+        const last = f.let(firstColumn.add(INNER_COLUMNS).minS(ofStream))
+        for (const pass of passes)
+          f.for(firstColumn, last, 1, (column) => {
+            // streams at and beyond the end compute the last column once more
+            const columns = Array.from({ length: streams }, (_, s) =>
+              f.let(column.add(ofStream.mul(s)).minS(lastColumn)),
+            )
+            innerProducts(f, code, p, pass, { w, y, columns })
+          })
       })
     },
   )

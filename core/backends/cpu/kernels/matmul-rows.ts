@@ -10,7 +10,7 @@ import { ceilDiv, grainOf, operandAddress } from './arguments.ts'
 import { batchLayout } from './batches.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
 import { type FewRowsCode, fewRowsBlock, INNER_COLUMNS } from './matmul-rows-arguments.ts'
-import { emitInnerProducts } from './matmul-rows-inner.ts'
+import { emitInnerProducts, innerScratch, streamsOf } from './matmul-rows-inner.ts'
 import { emitPartialSums, emitWeightedRows, partialSumUnits, partsOf } from './matmul-rows-outer.ts'
 
 /** At most so many rows of x are taken through b at once. */
@@ -92,12 +92,12 @@ export function lowerFewRows(p: FewRowsProblem, ctx: LowerContext): Dispatch[] {
 const codeOf = (p: FewRowsProblem, { features }: LowerContext): FewRowsCode => ({
   rows: p.rows,
   dtype: p.w.dtype,
-  relaxedSimd: features.relaxedSimd,
+  ...features,
   bias: p.bias !== null,
 })
 
 const keyOf = (name: string, c: FewRowsCode): string =>
-  `matmul.${name}.${c.rows}.${c.dtype}.${c.relaxedSimd}.${c.bias}`
+  `matmul.${name}.${c.rows}.${c.dtype}.${c.relaxedSimd}.${c.wideSimd}.${c.bias}`
 
 /** Nanoseconds on one thread: bound by memory, or by arithmetic. */
 const costOf = (p: FewRowsProblem): number =>
@@ -135,18 +135,19 @@ function wordsOf(p: FewRowsProblem, cut: Cut): ArgWord[] {
 
 function lowerInnerProducts(p: FewRowsProblem, ctx: LowerContext): Dispatch {
   const code = codeOf(p, ctx)
-  const blocks = ceilDiv(p.columns, INNER_COLUMNS)
+  const blocks = ceilDiv(ceilDiv(p.columns, streamsOf(code)), INNER_COLUMNS)
   const units = p.batches * blocks
   const cost = costOf(p)
   return {
     codeKey: keyOf('inner', code),
+    wide: ctx.features.wideSimd,
     emit: () => emitInnerProducts(code),
     args: wordsOf(p, { blocks, parts: 1, kPart: p.k, partial: byteCount(0) }),
     units,
     // x is copied once a grain
     grain: grainOf(units, cost / units),
     cost,
-    localBytes: Math.max(16, p.rows * p.k * 4),
+    localBytes: innerScratch(code, p.k),
   }
 }
 
