@@ -75,19 +75,20 @@ export function emitPackPanel(module: ModuleBuilder, width: 6 | PanelWidth, dtyp
         row[r].set(p.rows.gtS(r).select<Address>(row[r - 1].add(rowStride), row[r - 1]))
     }
 
-    const packFour = () => {
+    const packMany = (steps: number) => {
       // contiguous along k: transposes of 4x4
       const zero = F32x4.const(0)
-      f.forFrom(k, p.k.sub(3), 4, () => {
-        for (let first = 0; first < width; first += 4) {
-          const four = [0, 1, 2, 3].map((i) =>
-            first + i < width ? loadFour(f, dtype, row[first + i]) : zero,
-          ) as [F32x4, F32x4, F32x4, F32x4]
-          for (const [i, vector] of transpose4(f, four).entries())
-            storeColumn(f, Math.min(4, width - first), to, (i * width + first) * 4, [vector])
-        }
-        to.set(to.add(4 * width * 4))
-        for (const pointer of row) pointer.set(pointer.add(4 * bytes))
+      f.forFrom(k, p.k.sub(4 * steps - 1), 4 * steps, () => {
+        for (let first = 0; first < width; first += 4)
+          for (let step = 0; step < steps; step++) {
+            const four = [0, 1, 2, 3].map((i) =>
+              first + i < width ? loadFour(f, dtype, row[first + i], 4 * step * bytes) : zero,
+            ) as [F32x4, F32x4, F32x4, F32x4]
+            for (const [i, vector] of transpose4(f, four).entries())
+              storeColumn(f, Math.min(4, width - first), to, ((4 * step + i) * width + first) * 4, [vector])
+          }
+        to.set(to.add(4 * steps * width * 4))
+        for (const pointer of row) pointer.set(pointer.add(4 * steps * bytes))
       })
     }
 
@@ -99,7 +100,10 @@ export function emitPackPanel(module: ModuleBuilder, width: 6 | PanelWidth, dtyp
       })
 
     setRowPointers()
-    f.if(kStride.eq(bytes), packFour)
+    f.if(kStride.eq(bytes), () => {
+      packMany(4)
+      packMany(1)
+    })
     packOne()
   })
 }
