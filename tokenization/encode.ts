@@ -1,5 +1,4 @@
 /** Passing texts to the engine: layouts, flags and batches of `tokenization/wasm/src/encode.rs`. */
-import { type Encoding, EncodingReader, readIds } from './encoding.ts'
 import { check, type Exports } from './engine.ts'
 import { count, type Truncation } from './settings.ts'
 
@@ -37,11 +36,8 @@ const flags = {
 
 const NO_PAIR = 0xffffffff
 
-/** The status of a result that holds ids and type ids alone. */
-const IDS_ALONE = 1
-
 /** UTF-16 units a call: bounds the engine's memory, and costs nothing against one call for all. */
-const UNITS_PER_CALL = 2 ** 18
+const UNITS_PER_CALL = 2 ** 14
 
 const encoder = new TextEncoder()
 
@@ -60,13 +56,13 @@ export function* portions(inputs: readonly EncodeInput[]): Iterable<readonly Enc
   if (start < inputs.length) yield inputs.slice(start)
 }
 
-/** Encodes a batch in one call. */
+/** Encodes a batch in one call. The bytes of the result are the engine's own, valid until the next call. */
 export function encodeInEngine(
   x: Exports,
   handle: number,
   inputs: readonly EncodeInput[],
   request: EncodeRequest,
-): Encoding[] {
+): { status: number; bytes: Uint8Array } {
   const split = typeof inputs[0].text !== 'string'
   const layout = layoutOf(inputs, split)
   const layoutBytes = layout.capacity * 4
@@ -97,12 +93,7 @@ export function encodeInEngine(
   x.memory_free(layoutPointer, layoutBytes)
   x.memory_free(textPointer, capacity)
   check(x, 'encode', status)
-  if (status === IDS_ALONE) {
-    const numbers = new Uint32Array(x.memory.buffer, x.result_pointer(), x.result_length() / 4)
-    return readIds(numbers, inputs.length)
-  }
-  const reader = new EncodingReader(x.memory, x.result_pointer(), !request.idsOnly)
-  return inputs.map(() => reader.read())
+  return { status, bytes: new Uint8Array(x.memory.buffer, x.result_pointer(), x.result_length()) }
 }
 
 function flagsOf(request: EncodeRequest, split: boolean) {

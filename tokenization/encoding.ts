@@ -1,5 +1,4 @@
 import type { Side } from './settings.ts'
-import type { WasmMemory } from './webassembly.ts'
 
 /** Start and end in UTF-16 units: `text.slice(start, end)`. */
 export type Offset = [start: number, end: number]
@@ -224,8 +223,19 @@ function plain(numbers: ArrayLike<number>): number[] {
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
+/** The status of a result that holds ids and type ids alone. */
+const IDS_ALONE = 1
+
+/** Reads `count` encodings off the bytes of a result, which may be the engine's own memory. */
+export function readResult(bytes: Uint8Array, status: number, count: number, detailed: boolean): Encoding[] {
+  if (status === IDS_ALONE)
+    return readIds(new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4), count)
+  const reader = new EncodingReader(bytes, detailed)
+  return Array.from({ length: count }, () => reader.read())
+}
+
 /** Reads ids and type ids alone, in the layout of `Ids::pack` in `tokenization/wasm/src/ids.rs`. */
-export function readIds(numbers: Uint32Array, count: number): Encoding[] {
+function readIds(numbers: Uint32Array, count: number): Encoding[] {
   const encodings = new Array<Encoding>(count)
   let at = 0
   const list = (length: number) => {
@@ -253,14 +263,14 @@ export function readIds(numbers: Uint32Array, count: number): Encoding[] {
 }
 
 /** Reads encodings off the engine's result buffer, in the layout of `tokenization/wasm/src/pack.rs`. */
-export class EncodingReader {
-  readonly #memory: WasmMemory
+class EncodingReader {
+  readonly #buffer: ArrayBufferLike
   readonly #detailed: boolean
   #position: number
 
-  constructor(memory: WasmMemory, position: number, detailed: boolean) {
-    this.#memory = memory
-    this.#position = position
+  constructor(bytes: Uint8Array, detailed: boolean) {
+    this.#buffer = bytes.buffer
+    this.#position = bytes.byteOffset
     this.#detailed = detailed
   }
 
@@ -283,14 +293,14 @@ export class EncodingReader {
 
   /** A copy: the result buffer is only valid until the next call. */
   #numbers(count: number): Uint32Array {
-    const numbers = new Uint32Array(this.#memory.buffer, this.#position, count).slice()
+    const numbers = new Uint32Array(this.#buffer, this.#position, count).slice()
     this.#position += count * 4
     return numbers
   }
 
   #text(): string {
     const [bytes] = this.#numbers(1)
-    const text = decoder.decode(new Uint8Array(this.#memory.buffer, this.#position, bytes))
+    const text = decoder.decode(new Uint8Array(this.#buffer, this.#position, bytes))
     this.#position += Math.ceil(bytes / 4) * 4
     return text
   }

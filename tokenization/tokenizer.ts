@@ -8,7 +8,7 @@ import {
   type Sequence,
   unitsOf,
 } from './encode.ts'
-import type { Encoding } from './encoding.ts'
+import { type Encoding, readResult } from './encoding.ts'
 import {
   check,
   type Engine,
@@ -186,7 +186,9 @@ export class Tokenizer {
     const whole = request.truncation === 'own' && this.padding !== null
     const encodings: Encoding[] = []
     for (const portion of whole && inputs.length ? [inputs] : portions(inputs)) {
-      for (const encoding of this.#encodePortion(portion, request)) encodings.push(encoding)
+      const read = ({ status, bytes }: { status: number; bytes: Uint8Array }) =>
+        readResult(bytes, status, portion.length, !request.idsOnly)
+      for (const encoding of this.#encodePortion(portion, request, read)) encodings.push(encoding)
     }
     return encodings
   }
@@ -292,6 +294,10 @@ export class Tokenizer {
   /** Whether special tokens that occur in a text are split like any other text; default false. */
   setEncodeSpecialTokens(value: boolean): void {
     this.#configure({ encode_special_tokens: value })
+  }
+
+  get encodeSpecialTokens(): boolean {
+    return this.#state.encodeSpecialTokens
   }
 
   get fastState(): string {
@@ -410,9 +416,23 @@ export class Tokenizer {
     return `Tokenizer(${this.modelType}, ${this.getVocabSize()} tokens)`
   }
 
-  #encodePortion(inputs: readonly EncodeInput[], request: EncodeRequest): Encoding[] {
+  /** As `encodeWith`, one portion, to bytes that another thread can make encodings of (`readResult`). */
+  encodeToBytes(
+    inputs: readonly EncodeInput[],
+    request: EncodeRequest,
+  ): { status: number; bytes: Uint8Array } {
+    checkInputs('encode', inputs)
+    return this.#encodePortion(inputs, request, ({ status, bytes }) => ({ status, bytes: bytes.slice() }))
+  }
+
+  #encodePortion<T>(
+    inputs: readonly EncodeInput[],
+    request: EncodeRequest,
+    read: (result: { status: number; bytes: Uint8Array }) => T,
+  ): T {
+    this.#checkPadding(inputs.length, request)
     const encode = () =>
-      this.#resident.use('encode', (x, handle) => encodeInEngine(x, handle, inputs, request))
+      this.#resident.use('encode', (x, handle) => read(encodeInEngine(x, handle, inputs, request)))
     if (!request.idsOnly || typeof inputs[0].text !== 'string') return encode()
     if (this.#state.isWorthPreparing(inputs)) {
       this.#resident.use('encode', (x, handle) => this.#state.prepareIds(x, handle))
@@ -426,6 +446,17 @@ export class Tokenizer {
       this.#state.giveIdsUp()
       return encode()
     }
+  }
+
+  /** A damaged file may ask for rows without end. */
+  #checkPadding(rows: number, request: EncodeRequest): void {
+    if (request.truncation !== 'own') return
+    const { length = 0, padToMultipleOf = 0 } = this.padding ?? {}
+    const tokens = Math.max(length ?? 0, padToMultipleOf ?? 0) * rows
+    if (tokens <= MOST_PADDED_TOKENS) return
+    throw new Error(
+      `[encode] padding makes ${tokens} tokens of ${rows} texts: set another with enablePadding`,
+    )
   }
 
   #part(name: keyof Parts): ComponentConfig | null {
@@ -446,7 +477,8 @@ export class Tokenizer {
       replace(JSON.stringify(json))
     } catch (error) {
       replace(before)
-      throw error
+      const reason = error instanceof Error ? error.message.replace(/^\[\w+\] /, '') : String(error)
+      throw new Error(`[${name}] ${reason}`, { cause: error })
     }
   }
 
@@ -464,6 +496,9 @@ export class Tokenizer {
     return added
   }
 }
+
+/** Tokens that padding alone may make of a batch. */
+const MOST_PADDED_TOKENS = 2 ** 24
 
 /**
  * UTF-16 units that are encoded without details before the faster tokenizer for that is made, which takes about as long as
@@ -506,6 +541,10 @@ class State {
   get idsState(): string {
     return this.#ids
   }
+  get encodeSpecialTokens(): boolean {
+    return this.#changes.encode_special_tokens ?? false
+  }
+
   /** Whether the engine has the faster tokenizer for ids without details. */
   get idsPrepared(): boolean {
     return this.#ids === 'prepared'

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { caseName, LAYERS, type MatmulCase, SQUARE } from '../matmul.ts'
 import { MODELS } from '../models.ts'
+import { MODES, TOKENIZERS, tokenizerFile } from '../tokenize.ts'
 import type { Contestant } from './contestant.ts'
 
 export interface Inputs {
@@ -153,6 +154,7 @@ export function allRows(inputs: Inputs): Row[] {
         { ours: WITH_BLAS, peer: 'torch, padded', atLeast: 2.2 },
       ],
     },
+    tokenizeRow(inputs),
     {
       name: 'embed',
       needs: ['models', 'dev', 'onnx'],
@@ -231,4 +233,41 @@ export function allRows(inputs: Inputs): Row[] {
       targets: [{ ours: OURS, peer: ONE_THREAD, atLeast: 1.8 }],
     },
   ]
+}
+
+/** Each way to tokenize beside the library's native builds and its rewrite in JavaScript, which has no offsets. */
+function tokenizeRow({ models, texts, data, seconds }: Inputs): Row {
+  const NATIVE = 'npm tokenizers'
+  const PYTHON = 'Python tokenizers'
+  const SCRIPT = '@huggingface/tokenizers'
+  const timed = { models, data, seconds: seconds / 4 }
+  const files = Object.fromEntries(TOKENIZERS.map((name) => [name, tokenizerFile(name, models)]))
+  const peerOptions = { texts: texts.train, files, seconds: seconds / 4 }
+  const env = { RAYON_NUM_THREADS: '1', TOKENIZERS_PARALLELISM: 'false' }
+  const node = (name: string, packageName: string): Contestant => ({
+    name,
+    kind: 'node',
+    file: 'tokenizers.mjs',
+    options: { ...peerOptions, package: packageName },
+    env,
+  })
+  const cases = TOKENIZERS.flatMap((tokenizer) =>
+    MODES.map((mode) => ({ name: `${tokenizer}, ${mode}`, what: { tokenizer, mode } })),
+  )
+  return {
+    name: 'tokenize',
+    title: 'tokenization of SST-2 on one thread',
+    unit: 'MB/s',
+    cases,
+    ours: [{ name: OURS, kind: 'ours', file: 'tokenize', options: timed }],
+    peers: [
+      node(NATIVE, 'tokenizers'),
+      node(SCRIPT, SCRIPT),
+      { name: PYTHON, kind: 'python', file: 'tokenize_texts.py', options: peerOptions, env },
+    ],
+    targets: cases.flatMap(({ name, what }) => [
+      ...[NATIVE, PYTHON].map((peer) => ({ ours: OURS, peer, case: name, atLeast: 0.9 })),
+      ...(what.tokenizer === 'byte-level BPE' ? [{ ours: OURS, peer: SCRIPT, case: name, atLeast: 1 }] : []),
+    ]),
+  }
 }
