@@ -22,9 +22,11 @@ type ConnectOptions = Pick<ConnectionOptions, 'signal' | 'retries' | 'retryDelay
 /** @throws HubError for an endpoint that is no URL, or a token that no request can carry. */
 export function connect(repo: Repo, settings: HubSettings, options: ConnectOptions): Connection {
   const endpoint = settings.endpoint.replace(/\/+$/, '')
-  const { host, origin, protocol } = parseUrl(endpoint)
+  const { host, origin, protocol, username, password } = parseUrl(endpoint)
   if (!/^https?:$/.test(protocol))
     throw new HubError(`[hub] the endpoint must begin with https://; check HF_ENDPOINT`)
+  if (username || password)
+    throw new HubError('[hub] the endpoint must not hold a name or password; give a token in HF_TOKEN')
   const { token, answerTimeout } = settings
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
     throw new HubError(
@@ -125,6 +127,10 @@ async function refusal(response: Response, { repo, endpoint, host, token }: HubN
       code: known,
       retryAfter,
     })
+  // Where the answer came from, if a redirect led elsewhere; the rest of such an address is a secret.
+  const from = response.url ? new URL(response.url).host : host
+  if (from !== host && status !== 429)
+    return fail(`${from}, which keeps files of ${host}, answered ${status} for ${repo.id}; try again`)
   const name = JSON.stringify(repo.id)
   const page = `${endpoint}/${repoPath(repo)}`
   const tokens = `${endpoint}/settings/tokens`

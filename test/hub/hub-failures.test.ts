@@ -103,6 +103,9 @@ describe('failures are one line with the fix', () => {
     expect(await lineOf(resolveModel(id, { ...settings, endpoint: 'nonsense' }))).toContain(
       'is not a URL; check HF_ENDPOINT',
     )
+    const secret = await lineOf(resolveModel(id, { ...settings, endpoint: 'http://me:secret@127.0.0.1:9' }))
+    expect(secret).toContain('must not hold a name or password')
+    expect(secret).not.toContain('secret@')
   })
 
   test('an answer that is not a Hub', async () => {

@@ -261,6 +261,14 @@ describe('a server in trouble', () => {
     expect(notices[0]).toMatch(new RegExp(`answered ${status} for owner/tiny-model.*; trying again$`))
   })
 
+  test('the other host refuses: its name is told, and none of the secrets of its address', async () => {
+    const { hub, settings } = await setup()
+    answerWeights(hub, (_, response) => void response.writeHead(403).end('<Error>AccessDenied</Error>'))
+    expect(await failure(snapshotDownload(id, settings))).toMatch(
+      /^\[hub\] localhost:\d+, which keeps files of 127\.0\.0\.1:\d+, answered 403 for owner\/tiny-model; try again$/,
+    )
+  })
+
   test('status 500 for ever', async () => {
     const { hub, settings, repo } = await setup()
     answerWeights(hub, (_, response) => void response.writeHead(500).end())
