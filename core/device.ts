@@ -1,6 +1,6 @@
 /** Which device runs what: backends are made once, on first use. */
 import type { Backend, DeviceName } from './backend.ts'
-import { createCpuBackend } from './backends/cpu/index.ts'
+import { createCpuBackend, hasMemory64 } from './backends/cpu/index.ts'
 import { debug } from './debug.ts'
 
 export type DeviceChoice = 'auto' | DeviceName
@@ -139,6 +139,23 @@ async function restart(name: DeviceName): Promise<void> {
   for (const hook of shutdownHooks) hook()
   backends.delete(name)
   await backend.shutdown()
+}
+
+/** Weights beyond this are taken not to fit 4 GiB with what else is needed. */
+const FITS_32_BITS = 3.5 * 2 ** 30
+
+/**
+ * Tells that so many bytes of weights are about to live on the default device: the cpu then takes 64-bit addresses where
+ * 32-bit ones would not do, unless their width was chosen, or something lives on it already.
+ */
+export async function expectWeights(bytes: number): Promise<void> {
+  const isChosen = chosenOptions.addressBits !== undefined || Boolean(environment('TUNESMITH_ADDRESS_BITS'))
+  if (bytes <= FITS_32_BITS || isChosen || !hasMemory64() || (await settle()) !== 'cpu') return
+  const running = await backendFor('cpu')
+  if (running.memory().buffers > 0) return
+  chosenOptions = { ...chosenOptions, addressBits: 64 }
+  await restart('cpu')
+  debug(1, () => `cpu: 64-bit addresses, for ${(bytes / 2 ** 30).toFixed(1)} GiB of weights`)
 }
 
 export const runningBackends = (): readonly Backend[] => [...backends.values()]

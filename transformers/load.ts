@@ -1,6 +1,5 @@
 /** From a checkpoint to a model. */
-
-import { chosenBackend } from '../core/device.ts'
+import { chosenBackend, expectWeights } from '../core/device.ts'
 import { skipInit } from '../core/index.ts'
 import { dropEffects, type StateTensor } from '../core/ops/effects.ts'
 import { formatShape, numel, sameShape } from '../core/shape.ts'
@@ -117,6 +116,9 @@ async function loadWeights(
 ): Promise<void> {
   const { found, missing, unexpected } = match(model, modelClass, weights)
   for (const [name, p] of model.namedParameters()) p.name = name
+  const bytesOf = ({ shape }: StateTensor) =>
+    (storageDType(shape, dtype) === 'float32' ? 4 : 2) * numel(shape)
+  await expectWeights([...found.keys()].reduce((sum, target) => sum + bytesOf(target), 0))
   if (missing.length) model.initAllWeights()
   await inLanes([...found], READS, ([target, name]) =>
     read(weights, name, target, storageDType(target.shape, dtype) as StorageDType),

@@ -123,7 +123,7 @@ export class SharedHeap {
     if (!(needed <= room && (this.#tryGrow(wanted) || this.#tryGrow(needed)))) {
       const mib = (n: number) => `${(n / 2 ** 20).toFixed(n < 2 ** 20 ? 2 : 0)} MiB`
       throw new RangeError(
-        `[cpu] cannot allocate ${mib(size)}: ${mib(this.used)} are in use and the memory of the cpu device ends at ${mib(this.#maximumPages * PAGE)}. Use a smaller batch or sequence length, accumulate gradients over micro-batches, keep frozen weights in bfloat16, or free results with memory.trim()`,
+        `[cpu] cannot allocate ${mib(size)}: ${mib(this.used)} are in use and the memory of the cpu device ends at ${mib(this.#maximumPages * PAGE)}. Use a smaller batch or sequence length, accumulate gradients over micro-batches, keep frozen weights in bfloat16, or free results with memory.trim()${this.addressBits === 32 ? '; or take 64-bit addresses, for up to 16 GiB: setDefaultDevice("cpu", { addressBits: 64 }) or TUNESMITH_ADDRESS_BITS=64' : ''}`,
       )
     }
     this.#refreshViews()

@@ -8,6 +8,7 @@ import { MAX_THREADS } from './team.ts'
 import { availableCores, canShareMemory } from './threads.ts'
 
 export type { CpuBackend } from './backend.ts'
+export { hasMemory64 } from './features.ts'
 
 export interface CpuOptions {
   /** Threads, the calling one included: all cores unless given here or in TUNESMITH_THREADS. */

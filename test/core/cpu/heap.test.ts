@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { hasMemory64 } from '../../../core/backends/cpu/features.ts'
 import { SharedHeap } from '../../../core/backends/cpu/heap.ts'
 
 const PAGE = 65536
@@ -58,6 +59,13 @@ describe('SharedHeap', () => {
     )
     // what is left can still be had
     heap.allocate(62 * PAGE)
+  })
+
+  it('names 64-bit addresses where they would help', () => {
+    const allocate = (addressBits: 32 | 64) => () =>
+      new SharedHeap(0, { maximumPages: 64, addressBits }).allocate(65 * PAGE)
+    expect(allocate(32)).toThrow(/take 64-bit addresses.*\{ addressBits: 64 \}/)
+    if (hasMemory64()) expect(allocate(64)).toThrow(/memory.trim\(\)$/)
   })
 
   it('refuses to free twice', () => {

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasMemory64 } from '../../../core/backends/cpu/features.ts'
 import { createCpuBackend } from '../../../core/backends/cpu/index.ts'
-import type { DeviceOptions } from '../../../core/device.ts'
+import { type DeviceOptions, expectWeights } from '../../../core/device.ts'
 import * as T from '../../../core/index.ts'
 import { AdamW, clipGradNorm_ } from '../../../nn/optim/index.ts'
 import { BertConfig, BertForSequenceClassification } from '../../../transformers/models/bert.ts'
@@ -116,6 +116,36 @@ describe.skipIf(!hasMemory64())('64-bit addresses', () => {
       for (const c of [...loopCases(), ...callCases()])
         expect(await runCase(wide, c), c.name).toEqual(await runCase(narrow, c))
     })
+  })
+})
+
+describe.skipIf(!hasMemory64())('weights that 4 GiB will not hold', () => {
+  afterAll(() => T.shutdown())
+  const description = async () => (await T.backendFor('cpu')).description
+  const choose = async (options?: DeviceOptions) => {
+    await T.shutdown()
+    await T.setDefaultDevice('cpu', options)
+  }
+  it('get 64-bit addresses', async () => {
+    await choose()
+    await expectWeights(3 * 2 ** 30)
+    expect(await description()).not.toContain('64-bit')
+    await expectWeights(4 * 2 ** 30)
+    expect(await description()).toContain('64-bit')
+    expect(await T.tensor([1, 2]).sum().item()).toBe(3)
+  })
+
+  it('leave the device as it is where its addresses were chosen, or something lives there', async () => {
+    await choose({ addressBits: 32 })
+    await expectWeights(4 * 2 ** 30)
+    expect(await description()).not.toContain('64-bit')
+    await choose()
+    // above 1 MiB: smaller results are copied off the device
+    const large = T.ones([300_000]).mul(2)
+    await T.evaluate(large)
+    await expectWeights(4 * 2 ** 30)
+    expect(await description()).not.toContain('64-bit')
+    expect(await large.sum().item()).toBe(600_000)
   })
 })
 
