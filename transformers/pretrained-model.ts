@@ -6,6 +6,7 @@ import { type AnyModule, Embedding, init, LayerNorm, Linear, Module, RMSNorm } f
 import type { PretrainedConfig, StorageDType } from './config.ts'
 import { loadPretrained } from './load.ts'
 import type { GgufOption } from './open-model.ts'
+import { resizeTokenEmbeddings } from './resize-embeddings.ts'
 import { savePretrained } from './save.ts'
 
 export interface FromPretrainedOptions extends HubOptions, GgufOption {
@@ -108,6 +109,14 @@ export abstract class PreTrainedModel<
       init.normal_(module.weight, 0, std)
       module.zeroPadding()
     } else if (module instanceof LayerNorm || module instanceof RMSNorm) module.resetParameters()
+  }
+
+  /**
+   * Gives the model `size` tokens, `tokenizer.length` after `tokenizer.addTokens`: the embedding and the layer that predicts
+   * tokens get or lose rows at the end, `config.vocab_size` follows. Make the optimizer afterwards.
+   */
+  resizeTokenEmbeddings(size: number): Embedding {
+    return resizeTokenEmbeddings(this, size)
   }
 
   /** How the matrices are kept. */
