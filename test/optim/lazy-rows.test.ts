@@ -206,6 +206,34 @@ describe('on the cpu', () => {
     expect(after[5 * D]).not.toBe(before[5 * D])
   })
 
+  test('weights that are replaced from the host stay as they are, and the moments catch up', async () => {
+    const run = async (lazy: boolean) => {
+      const table = new Embedding(V, D)
+      const p = table.weight
+      noGrad(() => p.copy_(tensor(noise(V * D, 1, 0.1), [V, D])))
+      const optimizer = new AdamW([p], { lr: 1e-3 })
+      for (let s = 0; s < 6; s++) {
+        if (s === 3) {
+          expect(p.state.behind !== null).toBe(lazy)
+          p.state.write(noise(V * D, 2, 0.1))
+        }
+        optimizer.zeroGrad()
+        table(tensor(Int32Array.of(s % 4)))
+          .pow(2)
+          .sum()
+          .backward()
+        if (!lazy) void p.grad
+        await optimizer.step()
+      }
+      const moment = (optimizer.stateDict().state[0].exp_avg as Tensor).data()
+      return [await p.data(), await moment] as Float32Array[]
+    }
+    const [weights, moment] = await run(true)
+    const [denseWeights, denseMoment] = await run(false)
+    expect(distance(weights, denseWeights)).toBeLessThan(1e-6)
+    expect(distance(moment, denseMoment)).toBeLessThan(1e-6)
+  })
+
   test('a state dict taken in between continues to the same weights', async () => {
     const run = async (resume: boolean) => {
       const p = new Parameter(tensor(noise(V * D, 1, 0.1), [V, D]))
