@@ -257,6 +257,7 @@ function tokenizeRow({ models, texts, data, seconds }: Inputs): Row {
   return {
     name: 'tokenize',
     title: 'tokenization of SST-2 on one thread',
+    needs: ['train'],
     unit: 'MB/s',
     cases,
     ours: [{ name: OURS, kind: 'ours', file: 'tokenize', options: timed }],
