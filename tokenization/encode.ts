@@ -42,12 +42,15 @@ const UNITS_PER_CALL = 2 ** 14
 const encoder = new TextEncoder()
 
 /** Slices of `inputs` that are passed in one call each. */
-export function* portions(inputs: readonly EncodeInput[]): Iterable<readonly EncodeInput[]> {
+export function* portions(
+  inputs: readonly EncodeInput[],
+  most = UNITS_PER_CALL,
+): Iterable<readonly EncodeInput[]> {
   let start = 0
   let units = 0
   for (let i = 0; i < inputs.length; i++) {
     units += unitsOf(inputs[i])
-    if (units >= UNITS_PER_CALL) {
+    if (units >= most) {
       yield inputs.slice(start, i + 1)
       start = i + 1
       units = 0
