@@ -13,6 +13,7 @@ import { modes } from './modes.ts'
 import { pendingEffects } from './ops/effects.ts'
 import { isPlanKept, planFor } from './plan/cache.ts'
 import { type External, type PendingGraph, pendingGraph } from './plan/graph-key.ts'
+import { isProfiling } from './profile/scope.ts'
 import { numel } from './shape.ts'
 import { type State, toDeviceLayout } from './state.ts'
 import type { Tensor } from './tensor.ts'
@@ -43,7 +44,7 @@ export function recordStep(target: Tensor, inputs: readonly Tensor[], counter: n
 }
 
 /** Whether somebody wants to see every op or every plan. */
-const isObserved = (): boolean => modes().eager || modes().anomaly || debugLevel() > 0
+const isObserved = (): boolean => isProfiling() || debugLevel() > 0 || modes().eager || modes().anomaly
 
 type Input =
   | { readonly kind: 'state'; readonly state: State }

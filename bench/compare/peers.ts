@@ -1,5 +1,5 @@
 /** `npm run bench:peers`: our bench beside its peers, in turns; writes a table and a chart into bench/results. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -88,7 +88,7 @@ async function compare(args: Arguments): Promise<void> {
     for (const row of rows) results.push(await compareRow(row, args, say))
     const limits = isWanted(HOST_OVERHEAD) ? await hostOverhead(args) : []
     const comparison: Comparison = {
-      date: new Date().toISOString().slice(0, 10),
+      date: today(),
       machine: machine(),
       rounds: args.rounds,
       inputs: `${args.models ? 'Real models' : 'Models with random weights'}, ${args.data ? 'sentences of SST-2' : 'sentences of random words'}.`,
@@ -96,7 +96,7 @@ async function compare(args: Arguments): Promise<void> {
       limits,
       absent,
     }
-    await write(args.output, comparison, say)
+    await write(args.output, await withEarlier(args.output, comparison, all), say)
     if (args.json) printJson(comparison)
   } finally {
     await rm(scratch, { recursive: true, force: true })
@@ -124,6 +124,7 @@ async function compareRow(row: Row, args: Arguments, say: (line: string) => void
   }
   return {
     row: row.name,
+    date: today(),
     title: row.title,
     unit: row.unit,
     lowerIsBetter: row.lowerIsBetter ?? false,
@@ -153,6 +154,10 @@ async function hostOverhead({ python }: Arguments): Promise<Limit[]> {
   return limits
 }
 
+function today(): string {
+  return new Date().toISOString().slice(0, 10)
+}
+
 function machine(): Record<string, string | number> {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
@@ -160,6 +165,22 @@ function machine(): Record<string, string | number> {
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     node: `Node ${process.versions.node}`,
   }
+}
+
+/** Rows of an earlier run on this machine that this one did not measure stay in the table, each with its date. */
+async function withEarlier(folder: string, now: Comparison, all: readonly Row[]): Promise<Comparison> {
+  const text = await readFile(join(folder, 'peers.json'), 'utf8').catch(() => null)
+  const before = text === null ? null : (JSON.parse(text) as Comparison)
+  if (
+    !before ||
+    JSON.stringify(before.machine) !== JSON.stringify(now.machine) ||
+    before.inputs !== now.inputs
+  )
+    return now
+  const measured = new Map([...before.rows, ...now.rows].map((row) => [row.row, row]))
+  const order = all.map(({ name }) => name)
+  const rows = [...measured.values()].sort((a, b) => order.indexOf(a.row) - order.indexOf(b.row))
+  return { ...now, rows, limits: now.limits.length ? now.limits : before.limits }
 }
 
 async function write(folder: string, comparison: Comparison, say: (line: string) => void): Promise<void> {

@@ -6,6 +6,7 @@ import type { Row, Target } from './rows.ts'
 /** One duel of a row that was fought, case by case. */
 export interface RowResult {
   readonly row: string
+  readonly date: string
   readonly title: string
   readonly unit: string
   readonly lowerIsBetter: boolean
@@ -87,7 +88,7 @@ export function markdown(c: Comparison): string {
         .sort((a, b) => a - b)
       const title = row.results.length > 1 && r.case ? `${row.title}: ${r.case}` : row.title
       lines.push(
-        `| ${title}, ${row.unit} | ${r.ours.name} : ${r.peer.name} | ${round(r.ours.median, 3)} | ${round(r.peer.median, 3)} | ${round(r.timesAsFast, 3)} (${round(spread[0], 3)} to ${round(spread[1], 3)}) | ${r.target === null ? '' : round(r.target, 2)} | ${[r.target === null ? '' : verdict(r.timesAsFast >= r.target), notes(r)].filter(Boolean).join('; ')} |`,
+        `| ${title}, ${row.unit} | ${r.ours.name} : ${r.peer.name} | ${round(r.ours.median, 3)} | ${round(r.peer.median, 3)} | ${round(r.timesAsFast, 3)} (${round(spread[0], 3)} to ${round(spread[1], 3)}) | ${r.target === null ? '' : round(r.target, 2)} | ${[r.target === null ? '' : verdict(r.timesAsFast >= r.target), notes(r), row.date === c.date ? '' : row.date].filter(Boolean).join('; ')} |`,
       )
     }
   if (c.limits.length) {

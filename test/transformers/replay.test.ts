@@ -1,7 +1,15 @@
 /** Steps of generation that are replayed: the same numbers as recorded ones, and nothing that users change is missed. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { backendNow } from '../../core/device.ts'
-import { manualSeed, memory, noGrad, setDebug, setDefaultDevice, type Tensor } from '../../core/index.ts'
+import {
+  manualSeed,
+  memory,
+  noGrad,
+  profile,
+  setDebug,
+  setDefaultDevice,
+  type Tensor,
+} from '../../core/index.ts'
 import { setEager } from '../../core/modes.ts'
 import { onNode } from '../../core/tensor.ts'
 import { Linear } from '../../nn/index.ts'
@@ -204,5 +212,17 @@ describe('what is changed while tokens come is not missed', () => {
       }
       expect(nodes).toBeGreaterThan(3 * replayed)
     }
+  })
+
+  test('a profile has the kernels of every token', async () => {
+    const model = llama()
+    const products = async (maxNewTokens: number) => {
+      const { byOp } = await profile(() => tokensOf(model, { maxNewTokens }), { print: false })
+      return byOp.filter(({ name }) => name.startsWith('matmul')).reduce((sum, { calls }) => sum + calls, 0)
+    }
+    const ten = await products(10)
+    expect(ten).toBeGreaterThan(0)
+    expect((await products(20)) - ten).toBe((await products(30)) - (await products(20)))
+    expect(await products(20)).toBeGreaterThan(1.5 * ten)
   })
 })

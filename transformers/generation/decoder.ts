@@ -2,7 +2,8 @@
 import { type DType, noGrad, type Tensor, type TypedArray, tensor } from '../../core/index.ts'
 import { type RecordedStep, Replay, recordStep } from '../../core/replay.ts'
 import { turn } from '../../core/turn.ts'
-import { Module, SteadyModule } from '../../nn/index.ts'
+import { Module } from '../../nn/index.ts'
+import { SteadyModule } from '../../nn/steady.ts'
 import type { KVCache } from '../cache.ts'
 import type { CausalModel } from './generate.ts'
 
