@@ -36,6 +36,8 @@ export const CONTROL = {
   leadCount: 122,
   /** 1 while a system library computes on threads of its own: workers sleep at once and leave it the cores. */
   yielded: 123,
+  /** Above 0 for so many dispatches after a thread was seen to lose its core: idle workers sleep almost at once. */
+  contended: 124,
 } as const
 
 /** Where place and size in bytes of module i are. */

@@ -12,11 +12,25 @@ const OPEN = 0x80
 const JOINED = 0x7f
 /** Threads that a dispatch can count. */
 export const MAX_THREADS = 64
-/** Milliseconds that an idle worker spins before it sleeps: inside a plan, and after one. */
+/**
+ * Milliseconds that an idle worker spins before it sleeps: inside a plan, after one, and where other processes want the
+ * cores. Whoever spins there uses up the time that the system would give it for work, and loses its core amid a grain that
+ * all others then wait for; whoever slept is let in soon when it is woken.
+ */
 const SPIN_ACTIVE = 0.4
 const SPIN_IDLE = 0.05
-/** Turns of the leader's wait before it sleeps. */
-const LEADER_SPINS = 20_000
+const SPIN_CONTENDED = 0.01
+/**
+ * Milliseconds that the leader spins for the last grains of others, which take 0.2 at most; then one of them has lost its
+ * core, and may have this one.
+ */
+const SPIN_LEADER = 0.5
+/** Between two looks at the clock a few microseconds pass; where it is so many milliseconds, the thread was not running. */
+const LOST_CORE = 0.3
+/** Dispatches after which it is tried again whether the cores are free. */
+const CONTENDED_DISPATCHES = 300
+/** Turns of a wait from one look at the clock to the next. */
+const TURNS = 64
 
 const pause: () => void =
   (Atomics as unknown as { pause?: () => void }).pause?.bind(Atomics) ?? (() => undefined)
@@ -112,6 +126,8 @@ export class TeamThread {
   #share(entry: number): void {
     const words = this.#words
     words[CONTROL.entry] = entry
+    const contended = Atomics.load(words, CONTROL.contended)
+    if (contended > 0) Atomics.store(words, CONTROL.contended, contended - 1)
     Atomics.store(words, CONTROL.left, 0)
     Atomics.store(words, CONTROL.next, 0)
     this.#epoch = ((Atomics.load(words, CONTROL.state) >>> 8) + 1) & 0xffffff
@@ -138,15 +154,19 @@ export class TeamThread {
   /** Waits until the workers that joined are done: they are at their last grain, so it is short. */
   #await(joined: number): void {
     const words = this.#words
-    for (let spins = 0; ; spins++) {
+    let since = 0
+    for (let turns = 1; ; turns++) {
       const left = Atomics.load(words, CONTROL.left)
       if (left === joined) return
-      if (spins < LEADER_SPINS || !this.#canWait) pause()
-      else {
-        Atomics.store(words, CONTROL.leaderWaits, 1)
-        if (Atomics.load(words, CONTROL.left) === left) Atomics.wait(words, CONTROL.left, left, 10)
-        Atomics.store(words, CONTROL.leaderWaits, 0)
-      }
+      pause()
+      if (turns % TURNS !== 0 || !this.#canWait) continue
+      const now = performance.now()
+      if (since === 0) since = now
+      if (now - since < SPIN_LEADER) continue
+      Atomics.store(words, CONTROL.contended, CONTENDED_DISPATCHES)
+      Atomics.store(words, CONTROL.leaderWaits, 1)
+      if (Atomics.load(words, CONTROL.left) === left) Atomics.wait(words, CONTROL.left, left, 10)
+      Atomics.store(words, CONTROL.leaderWaits, 0)
     }
   }
 
@@ -171,6 +191,7 @@ export class TeamThread {
     let done = -1
     let lastLead = 0
     let idleSince = performance.now()
+    let looked = idleSince
     for (let turns = 0; ; turns++) {
       const words = this.#words
       const state = Atomics.load(words, CONTROL.state)
@@ -179,7 +200,7 @@ export class TeamThread {
         if (Atomics.compareExchange(words, CONTROL.state, state, state + 1) !== state) continue
         done = epoch
         this.#join()
-        idleSince = performance.now()
+        idleSince = looked = performance.now()
         continue
       }
       const request = Atomics.load(words, CONTROL.leadRequest)
@@ -187,19 +208,27 @@ export class TeamThread {
         lastLead = request
         this.#leadRequested(onLead)
         done = Atomics.load(words, CONTROL.state) >>> 8
-        idleSince = performance.now()
+        idleSince = looked = performance.now()
         continue
       }
       if (Atomics.load(words, CONTROL.stop) !== 0) return
       pause()
-      if (turns % 64 !== 0) continue
-      if (Atomics.load(words, CONTROL.yielded) === 0) {
-        const limit = Atomics.load(words, CONTROL.active) !== 0 ? SPIN_ACTIVE : SPIN_IDLE
-        if (performance.now() - idleSince < limit) continue
-      }
+      if (turns % TURNS !== 0) continue
+      const now = performance.now()
+      if (now - looked > LOST_CORE) Atomics.store(words, CONTROL.contended, CONTENDED_DISPATCHES)
+      looked = now
+      if (now - idleSince < this.#patience()) continue
       this.#sleep(done, onLead ? lastLead : null)
-      idleSince = performance.now()
+      idleSince = looked = performance.now()
     }
+  }
+
+  /** Milliseconds that an idle worker spins. */
+  #patience(): number {
+    const words = this.#words
+    if (Atomics.load(words, CONTROL.yielded) !== 0) return 0
+    if (Atomics.load(words, CONTROL.contended) > 0) return SPIN_CONTENDED
+    return Atomics.load(words, CONTROL.active) !== 0 ? SPIN_ACTIVE : SPIN_IDLE
   }
 
   #join(): void {
