@@ -111,6 +111,10 @@ export async function readFloat32At(
     await source.readInto(offset, new Uint8Array(out.buffer, out.byteOffset, out.byteLength))
     return out
   }
+  if (dtype === 'BF16') {
+    await readWidened(source, offset, out)
+    return out
+  }
   for (let at = 0, done = 0; at < byteLength; ) {
     const bytes = await source.read(offset + at, Math.min(CONVERT_BYTES, byteLength - at))
     const count = toTypedArray({ dtype, bytes }).length
@@ -119,6 +123,35 @@ export async function readFloat32At(
     at += bytes.length
   }
   return out
+}
+
+/**
+ * bfloat16 as float32, without memory of its own: each piece is read into the upper half of where its floats go, and widened
+ * from the front, which never overtakes what is still to be read.
+ */
+async function readWidened(source: RandomAccess, offset: number, out: Float32Array): Promise<void> {
+  const PIECE = CONVERT_BYTES / 4
+  for (let at = 0; at < out.length; at += PIECE) {
+    const piece = out.subarray(at, at + PIECE)
+    const n = piece.length
+    const bits = new Uint16Array(piece.buffer, piece.byteOffset + 2 * n, n)
+    await source.readInto(offset + 2 * at, new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength))
+    widenInPlace(new Uint32Array(piece.buffer, piece.byteOffset, n), bits)
+  }
+}
+
+/** `bits` are the upper half of `words`. */
+function widenInPlace(words: Uint32Array, bits: Uint16Array): void {
+  const n = bits.length
+  if (n % 2 === 0) {
+    // two at a time
+    const pairs = new Uint32Array(bits.buffer, bits.byteOffset, n / 2)
+    for (let i = 0; i < pairs.length; i++) {
+      const pair = pairs[i]
+      words[2 * i] = pair << 16
+      words[2 * i + 1] = pair & 0xffff0000
+    }
+  } else for (let i = 0; i < n; i++) words[i] = bits[i] << 16
 }
 
 /** @throws InputError that says so, with the nearest names, if `reader` has no such tensor. */

@@ -60,6 +60,13 @@ describe('widening', () => {
     expect(whole[99]).toBe(1 + 99 / 128)
   })
 
+  test('every BF16 pattern keeps its bits when it is read', async () => {
+    const stored = { name: 'w', dtype: 'BF16', shape: [2 ** 16], bytes: bytesOf(everyHalf) } as const
+    const reader = await openSafetensors(await serializeSafetensors([stored]))
+    const bits = new Uint32Array((await reader.readFloat32('w')).buffer)
+    expect(everyHalf.every((half, i) => bits[i] === half * 65536)).toBe(true)
+  })
+
   test('bytes at an odd place are read right', () => {
     const bytes = new Uint8Array(9)
     bytes.set(bytesOf(Float32Array.of(1.5, -2)), 1)
