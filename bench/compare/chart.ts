@@ -96,7 +96,8 @@ export function chart(comparison: Comparison): string | null {
       {
         name: 'own kernels',
         type: 'bar',
-        stack: 'ratio',
+        // each row has one of the two: they share its place
+        barGap: '-100%',
         barWidth: 14,
         itemStyle: { color: OWN },
         data: all.map((b) => (b.withBlas ? '-' : b.ratio)),
@@ -111,7 +112,7 @@ export function chart(comparison: Comparison): string | null {
       {
         name: 'with BLAS',
         type: 'bar',
-        stack: 'ratio',
+        barGap: '-100%',
         barWidth: 14,
         itemStyle: { color: BLAS },
         data: all.map((b) => (b.withBlas ? b.ratio : '-')),
