@@ -18,8 +18,8 @@ let isRunning = false
 /**
  * Runs `fn` and says where its time went: for every op and module the time in kernels, calls, arithmetic and bytes; prints
  * two tables. Only what is evaluated while `fn` runs counts, so read or await the results in it. On the cpu and the
- * reference kernels are timed one by one; on WebGPU by timestamp queries, or, where the adapter has none, by whole plans,
- * as with `mainThread: false`. Run `fn` once before: a first run also compiles. Profiling adds the planning of every
+ * reference kernels are timed one by one; on WebGPU whole plans are, from when they are queued until they are done, as with
+ * `mainThread: false`. Run `fn` once before: a first run also compiles. Profiling adds the planning of every
  * evaluation to the total, not to the kernels.
  *
  * ```ts

@@ -1,5 +1,5 @@
 /** A plan made ready for a device: lowered once, bind groups and uniforms kept with it. */
-import type { Binding, Executable } from '../../backend.ts'
+import type { Binding, Executable, KernelTimer } from '../../backend.ts'
 import type { KernelPlan, PlanBuffer } from '../../plan/kernel.ts'
 import { Block } from './blocks.ts'
 import { type GpuDevice, USAGE } from './device.ts'
@@ -34,6 +34,8 @@ interface Uniform {
 
 export class GpuExecutable implements Executable {
   readonly arenaBytes: number
+  /** Told of whole runs only: kernels of a pass cannot be told apart. */
+  onKernel: KernelTimer | null = null
   private readonly device: GpuDevice
   private readonly steps: Step[]
   private readonly buffers: PlanBuffer[]
@@ -127,6 +129,8 @@ export class GpuExecutable implements Executable {
   }
 
   async run(bindings: readonly Binding[], scalars: readonly number[]): Promise<void> {
+    const timer = this.onKernel
+    const start = timer ? performance.now() : 0
     this.device.check()
     if (this.disposed) throw new Error('[webgpu] this plan was disposed')
     if (this.steps.length === 0) return
@@ -146,6 +150,9 @@ export class GpuExecutable implements Executable {
     const error = await checked
     if (error) throw new Error(`[webgpu] ${error.message}`)
     await this.device.backPressure()
+    if (!timer) return
+    await this.device.gpu.queue.onSubmittedWorkDone()
+    timer(-1, performance.now() - start)
   }
 
   /** Steps that bind one GPUBuffer through two external buffers of which one is written; null without any. */
