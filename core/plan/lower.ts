@@ -16,6 +16,7 @@ import { Analysis, callView, isPending, throughViews } from './analyze.ts'
 import type { PendingGraph } from './graph-key.ts'
 import {
   type CallOperand,
+  type Combine,
   forEachOperand,
   type Kernel,
   type KernelPlan,
@@ -150,54 +151,55 @@ class Lowering implements LoopContext {
     const out = node.outputs[0]
     const loop = new LoopBuilder(this)
     const body = loop.build(input, null)
-    const { buffer } = this.allocate(out)
+    const place = this.allocate(out)
     if (numel(out.shape) === 0) return
     const dims = node.attrs.dims as readonly number[]
-    const kept = input.shape.map((_, d) => d).filter((d) => !dims.includes(d))
-    const store: View = { ...contiguousView(out.shape), shape: input.shape }
-    const strides = store.strides.map((s, d) => (dims.includes(d) ? 0 : s))
-    const views = [...loop.loads.map((l) => l.view), { ...store, strides }]
-    const c = collapse(input.shape, views, [kept, dims])
-    const target = toOperand({ buffer, dtype: out.dtype, view: store }, c.operands.at(-1)!)
+    const { strides } = contiguousView(out.shape)
+    const store = {
+      shape: input.shape,
+      strides: strides.map((s, d) => (dims.includes(d) ? 0 : s)),
+      offset: 0,
+    }
+    this.pushReduce(loop, op.combine, body, dims, place, store, `${op.name}(${loop.label})`)
+  }
+
+  private emitReduceEach(node: Node, op: ReduceEachOp): void {
+    const place = this.allocate(node.outputs[0])
+    const slot = this.slotOf(node)
+    for (const [i, { shape }] of node.inputs.entries()) {
+      const loop = new LoopBuilder(this)
+      const x = loop.build(node.inputs[i], null)
+      const body = op.expr(x, (n, type) => loop.scalar(slot + n, type))
+      const store = { shape, strides: shape.map(() => 0), offset: i }
+      const dims = shape.map((_, d) => d)
+      this.pushReduce(loop, op.combine, body, dims, place, store, op.name)
+    }
+  }
+
+  /** Combines `body` over `dims` of the shape of `store`, which steps over the others. */
+  private pushReduce(
+    loop: LoopBuilder,
+    combine: Combine,
+    body: Expr,
+    dims: readonly number[],
+    place: Place,
+    store: View,
+    label: string,
+  ): void {
+    const kept = store.shape.map((_, d) => d).filter((d) => !dims.includes(d))
+    const c = collapse(store.shape, [...loop.loads.map((l) => l.view), store], [kept, dims])
+    const target = toOperand({ ...place, view: store }, c.operands.at(-1)!)
     this.kernels.push({
       kind: 'reduce',
       shape: c.shape,
       reducedRank: c.ranks[1],
-      combine: op.combine,
+      combine,
       body,
       loads: loop.loads.map((l, i) => toOperand(l, c.operands[i])),
       scalars: loop.scalars,
-      stores: [{ operand: target, value: acc(scalarType(out.dtype)) }],
-      label: `${op.name}(${loop.label})`,
+      stores: [{ operand: target, value: acc(scalarType(place.dtype)) }],
+      label,
     })
-  }
-
-  private emitReduceEach(node: Node, op: ReduceEachOp): void {
-    const out = node.outputs[0]
-    const { buffer, dtype } = this.allocate(out)
-    const slot = this.slotOf(node)
-    for (const [i, input] of node.inputs.entries()) {
-      const loop = new LoopBuilder(this)
-      const x = loop.build(input, null)
-      const body = op.expr(x, (n, type) => loop.scalar(slot + n, type))
-      const c = collapse(
-        input.shape,
-        loop.loads.map((l) => l.view),
-        [[], input.shape.map((_, d) => d)],
-      )
-      const target = { buffer, dtype, offset: i, strides: c.shape.map(() => 0) }
-      this.kernels.push({
-        kind: 'reduce',
-        shape: c.shape,
-        reducedRank: c.ranks[1],
-        combine: op.combine,
-        body,
-        loads: loop.loads.map((l, n) => toOperand(l, c.operands[n])),
-        scalars: loop.scalars,
-        stores: [{ operand: target, value: acc(scalarType(out.dtype)) }],
-        label: op.name,
-      })
-    }
   }
 
   private emitAssemble(node: Node, op: AssembleOp): void {
