@@ -20,7 +20,10 @@ interface ECharts {
 }
 
 const ROW_HEIGHT = 26
-const WIDTH = 960
+/** Of the bars. */
+const WIDTH = 550
+/** Of a letter of the labels, on the safe side: nothing measures text here. */
+const LETTER = 7
 const OWN = '#2f6f9f'
 const BLAS = '#8fb8d6'
 const TARGET = '#c2410c'
@@ -61,7 +64,9 @@ export function chart(comparison: Comparison): string | null {
   // the first at the top
   const all = bars(comparison).reverse()
   const height = 110 + ROW_HEIGHT * all.length
-  const instance = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height })
+  const labels = 24 + LETTER * Math.max(0, ...all.map((b) => b.name.length))
+  const width = labels + WIDTH + 80
+  const instance = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height })
   instance.setOption({
     animation: false,
     backgroundColor: '#ffffff',
@@ -73,7 +78,7 @@ export function chart(comparison: Comparison): string | null {
       textStyle: { fontSize: 15 },
     },
     legend: { data: ['own kernels', 'with BLAS', 'to reach'], right: 16, top: 14, itemGap: 22 },
-    grid: { left: 330, right: 80, top: 70, bottom: 30 },
+    grid: { left: labels, right: 80, top: 70, bottom: 30 },
     xAxis: {
       type: 'log',
       logBase: 2,
