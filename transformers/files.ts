@@ -25,15 +25,7 @@ export async function readConfigFile(folder: ModelFolder): Promise<Json> {
 
 /** Writes a text file so that it appears only when it is complete. */
 export async function writeTextFile(folder: string, name: string, text: string): Promise<void> {
-  const { createPendingFile } = await import('../hub/node-pending-file.ts')
+  const { writeFileAtomically } = await import('../hub/node-pending-file.ts')
   const { join } = await import('node:path')
-  const file = await createPendingFile(join(folder, name))
-  try {
-    await file.write(new TextEncoder().encode(text))
-    await file.finish()
-    await file.commit()
-  } catch (error) {
-    await file.discard()
-    throw error
-  }
+  await writeFileAtomically(join(folder, name), text)
 }
