@@ -9,6 +9,7 @@ import { effectsDone, pendingEffects } from './ops/effects.ts'
 import { clearPlans, planFor } from './plan/cache.ts'
 import { type PendingGraph, pendingGraph } from './plan/graph-key.ts'
 import { lower } from './plan/lower.ts'
+import { type Segment, segments } from './plan/segments.ts'
 import { type PlanTimer, timePlan } from './profile/recorder.ts'
 import { rootBytes, trackRoot } from './roots.ts'
 import { numel } from './shape.ts'
@@ -48,23 +49,27 @@ interface Job {
   timer: PlanTimer | null
 }
 
-/** Plans the pending graph and marks its results as computed; what is left is to run it. */
-function prepareJob(values: readonly Value[], backend: Backend): Job | null {
+/** Everything that a backend is to do for these values and the pending effects, plan by plan. */
+function pendingWork(values: readonly Value[], backend: Backend): readonly Segment[] {
   const effects = pendingEffects().filter((n) => (effectDevice(n) ?? backend.name) === backend.name)
   const requested: Value[] = []
   for (const v of takeRequestedRoots())
     if ((deviceOf(v) ?? backend.name) === backend.name) requested.push(v)
     else requestRoot(v)
   const wanted = [...new Set([...values, ...requested])].filter((v) => !v.storage)
-  if (wanted.length === 0 && effects.length === 0) return null
+  return wanted.length + effects.length > 0 ? segments(wanted, effects) : []
+}
+
+/** Plans a segment of the pending graph; what is left is to run it. Earlier segments are finished, or queued, by then. */
+function prepareJob({ targets, effects }: Segment, backend: Backend): Job {
   let graph: PendingGraph
   let planned: ReturnType<typeof planFor>
   try {
-    graph = pendingGraph(wanted, effects, backend.name)
+    graph = pendingGraph(targets, effects, backend.name)
     checkDevices(graph, backend)
     planned = planFor(graph, backend)
   } catch (e) {
-    dropImpossible(effects, backend)
+    dropImpossible(pendingEffects(), backend)
     throw e
   }
   const rootBuffers: DeviceBuffer[] = []
@@ -236,12 +241,12 @@ export async function evaluate(...tensors: Tensor[]): Promise<void> {
   const values = tensors.map((t) => t.value)
   const bound = deviceOfWork(values, pendingEffects())
   const backend = bound ? (backendNow(bound) ?? (await backendFor(bound))) : await defaultBackend()
-  const job = prepareJob(values, backend)
-  if (!job) return
+  const work = pendingWork(values, backend)
+  if (work.length === 0) return
   if (backend.synchronous) {
-    runNow(job)
+    for (const segment of work) runNow(prepareJob(segment, backend))
     await breathe()
-  } else await runQueued(job)
+  } else await Promise.all(work.map((segment) => runQueued(prepareJob(segment, backend))))
 }
 
 /** The same on the spot; throws where the device cannot be waited for. */
@@ -255,8 +260,7 @@ export function evaluateSync(...tensors: Tensor[]): void {
     throw new Error(
       `[evaluateSync] ${bound ?? 'this device'} cannot be read without waiting: use await x.data()`,
     )
-  const job = prepareJob(values, backend)
-  if (job) runNow(job)
+  for (const segment of pendingWork(values, backend)) runNow(prepareJob(segment, backend))
 }
 
 /** A copy of the elements in host layout. */

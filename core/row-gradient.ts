@@ -37,6 +37,8 @@ export class RowGradient {
   #ids = new Int32Array(0)
   /** How many rows there are. */
   count = 0
+  /** What all rows are still to be multiplied by: one element. */
+  #factor: Tensor | null = null
 
   constructor(shape: readonly number[], name: string) {
     this.#shape = shape
@@ -50,6 +52,11 @@ export class RowGradient {
 
   append({ ids, rows }: ScatteredRows): void {
     const count = this.count + ids.length
+    if (this.#factor) {
+      const scaled = this.#rows()
+      this.#factor = null
+      assignSlice(this.#state!, scaled, 0, 0)
+    }
     this.#reserve(count)
     this.#ids.set(ids, this.count)
     assignSlice(this.#state!, rows, 0, this.count)
@@ -69,10 +76,12 @@ export class RowGradient {
 
   clear(): void {
     this.count = 0
+    this.#factor = null
   }
 
   #rows(): Tensor {
-    return slice(new Tensor(this.#state!.current), 0, 0, this.count)
+    const rows = slice(new Tensor(this.#state!.current), 0, 0, this.count)
+    return this.#factor ? rows.mul(this.#factor) : rows
   }
 
   /** The whole gradient. */
@@ -80,9 +89,11 @@ export class RowGradient {
     return scatterAddRows(this.#rows(), tensor(this.#ids.slice(0, this.count)), this.#shape[0])
   }
 
-  /** Multiplies it by a tensor of one element. */
+  /** Multiplies it by a tensor of one element, when it is read. */
   scale(factor: Tensor): void {
-    assignSlice(this.#state!, this.#rows().mul(factor), 0, 0)
+    this.#factor = this.#factor ? this.#factor.mul(factor) : factor
+    // what the factor was made of may be overwritten before the rows are read
+    this.#factor.value.keep = true
   }
 
   /**

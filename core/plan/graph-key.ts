@@ -29,7 +29,8 @@ export const computedInputs = (node: Node): number =>
 
 let walk = 0
 
-function collect(targets: readonly Value[], effects: readonly Node[]): Node[] {
+/** The nodes behind `targets` and `effects` that are not computed yet, in order of creation. */
+export function collect(targets: readonly Value[], effects: readonly Node[]): Node[] {
   walk++
   const nodes: Node[] = []
   const stack: Node[] = []

@@ -58,34 +58,35 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
   protected abstract readonly decoupled: boolean
 
   /** A table of which a batch touched a few rows: only these are visited, see `LazyRows`. */
-  protected override updateRows(
+  protected override rowUpdate(
     p: Parameter,
     rows: RowGradient,
     slots: Slots,
     group: ParamGroup<AdamOptions>,
-  ): boolean {
+  ): (() => void) | null {
     const { lr, eps, weightDecay, amsgrad, maximize } = group
     const [beta1, beta2] = group.betas
     const decay = 1 - lr * weightDecay
     // what cannot be made up for in closed form takes the whole gradient
-    if (amsgrad || eps <= 0 || (weightDecay !== 0 && !this.decoupled) || decay <= 0) return false
-    const step = countStep(slots)
-    const numbers: AdamStep = {
-      decay,
-      beta1,
-      beta2,
-      root: Math.sqrt(1 - beta2 ** step),
-      eps,
-      rate: lr / (1 - beta1 ** step),
+    if (amsgrad || eps <= 0 || (weightDecay !== 0 && !this.decoupled) || decay <= 0) return null
+    return () => {
+      const step = countStep(slots)
+      const numbers: AdamStep = {
+        decay,
+        beta1,
+        beta2,
+        root: Math.sqrt(1 - beta2 ** step),
+        eps,
+        rate: lr / (1 - beta1 ** step),
+      }
+      const { ids, sums } = rows.sums()
+      const [m, v] = ['exp_avg', 'exp_avg_sq'].map((name) => this.zeros(slots, name, p).state)
+      const known = p.state.behind
+      const isOurs = known instanceof LazyRows && known.accepts(m, step, numbers)
+      if (known && !isOurs) known.catchUp()
+      const table = isOurs ? known : new LazyRows(p.state, m, v, step - 1, numbers)
+      table.update(ids, maximize ? sums.neg() : sums, numbers)
     }
-    const { ids, sums } = rows.sums()
-    const [m, v] = ['exp_avg', 'exp_avg_sq'].map((name) => this.zeros(slots, name, p).state)
-    const known = p.state.behind
-    const isOurs = known instanceof LazyRows && known.accepts(m, step, numbers)
-    if (known && !isOurs) known.catchUp()
-    const table = isOurs ? known : new LazyRows(p.state, m, v, step - 1, numbers)
-    table.update(ids, maximize ? sums.neg() : sums, numbers)
-    return true
   }
 
   protected update(updates: readonly Update[], group: ParamGroup<AdamOptions>): void {

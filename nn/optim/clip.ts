@@ -21,12 +21,16 @@ const sumOfMagnitudes = magnitude('sumOfMagnitudes', 'sum', (x) => x.abs())
 const sumOfSquares = magnitude('sumOfSquares', 'sum', (x) => x.mul(x))
 const sumOfPowers = magnitude('sumOfPowers', 'sum', (x, scalar) => x.abs().log().mul(scalar(0, 'f32')).exp())
 
-/** sum |x|^p, or the largest |x|, of each tensor. */
-function powerSums(tensors: readonly Tensor[], p: number): Tensor {
-  if (p === Number.POSITIVE_INFINITY) return reduceEach(largest, tensors)
-  if (p === 2) return reduceEach(sumOfSquares, tensors)
-  return p === 1 ? reduceEach(sumOfMagnitudes, tensors) : reduceEach(sumOfPowers, tensors, [p])
+/** sum |x|^p, or the largest |x|, over all tensors: one element. */
+function powerSum(tensors: readonly Tensor[], p: number): Tensor {
+  if (p === Number.POSITIVE_INFINITY) return reduceEach(largest, tensors).amax()
+  if (p === 2) return reduceEach(sumOfSquares, tensors).sum()
+  return (p === 1 ? reduceEach(sumOfMagnitudes, tensors) : reduceEach(sumOfPowers, tensors, [p])).sum()
 }
+
+/** The same over what two calls gave. */
+const together = (a: Tensor, b: Tensor, p: number): Tensor =>
+  p === Number.POSITIVE_INFINITY ? a.maximum(b) : a.add(b)
 
 const scaleOp: UpdateOp = { kind: 'update', name: 'scale', exprs: ([x, factor]) => [x.mul(factor)] }
 
@@ -54,8 +58,10 @@ export function clipGradNorm_(
   if (grads.length + rows.length === 0)
     throw new Error('[clipGradNorm_] no parameter has a gradient: call backward() first')
   return noGrad(() => {
-    const parts = powerSums([...grads, ...rows.map((r) => r.sums().sums)], p)
-    const norm = root(p === Number.POSITIVE_INFINITY ? parts.amax() : parts.sum(), p)
+    // rows first and by themselves: their number changes from batch to batch, the plan for the others does not
+    const ofRows = rows.length > 0 ? powerSum(rows.map((r) => r.sums().sums), p) : null
+    const ofGrads = grads.length > 0 ? powerSum(grads, p) : null
+    const norm = root(ofRows && ofGrads ? together(ofGrads, ofRows, p) : (ofGrads ?? ofRows)!, p)
     const factor = norm.add(1e-6).reciprocal().mul(maxNorm).minimum(1)
     const tuples = grads.map((g) => ({ states: [g.state], inputs: [] }))
     updateEach(scaleOp, tuples, [factor], [])

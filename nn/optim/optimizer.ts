@@ -40,7 +40,7 @@ let zeroBlock = new Float32Array(0)
 
 /**
  * Base of all optimizers. `step()` records the update of every parameter that has a gradient as effects on its State and
- * evaluates everything pending, so that one plan holds forward, backward and update.
+ * evaluates everything pending: forward and backward in one plan, the update in one that every step finds again.
  */
 export abstract class Optimizer<Options extends { lr: number }> {
   readonly paramGroups: ParamGroup<Options>[]
@@ -76,32 +76,39 @@ export abstract class Optimizer<Options extends { lr: number }> {
   protected abstract update(updates: readonly Update[], group: ParamGroup<Options>): void
 
   /**
-   * Records the update of a table whose gradient is a few rows. False, the default, asks for the gradient as a whole and
+   * What records the update of a table whose gradient is a few rows. Null, the default, asks for the gradient as a whole and
    * `update`.
    */
-  protected updateRows(
+  protected rowUpdate(
     _p: Parameter,
     _rows: RowGradient,
     _slots: Slots,
     _group: ParamGroup<Options>,
-  ): boolean {
-    return false
+  ): (() => void) | null {
+    return null
   }
 
   /** Updates every parameter that has a gradient, and computes everything that is pending. */
   async step(): Promise<void> {
     for (const hook of this.#preHooks) await hook(this as unknown as Optimizer<{ lr: number }>)
     noGrad(() => {
+      // rows last: what is done to whole gradients is then a plan that does not depend on the batch (core/plan/segments.ts)
+      const rowUpdates: (() => void)[] = []
       for (const group of this.paramGroups) {
         const updates: Update[] = []
         for (const p of group.params) {
           const rows = rowGradientOf(p)
-          if (rows && this.updateRows(p, rows, this.slotsOf(p), group)) continue
+          const rowUpdate = rows && this.rowUpdate(p, rows, this.slotsOf(p), group)
+          if (rowUpdate) {
+            rowUpdates.push(rowUpdate)
+            continue
+          }
           const { grad } = p
           if (grad) updates.push({ p, grad, slots: this.slotsOf(p) })
         }
         this.update(updates, group)
       }
+      for (const update of rowUpdates) update()
     })
     await evaluate()
   }
