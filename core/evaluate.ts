@@ -246,7 +246,14 @@ export async function evaluate(...tensors: Tensor[]): Promise<void> {
   if (backend.synchronous) {
     for (const segment of work) runNow(prepareJob(segment, backend))
     await breathe()
-  } else await Promise.all(work.map((segment) => runQueued(prepareJob(segment, backend))))
+    return
+  }
+  const runs: Promise<void>[] = []
+  try {
+    for (const segment of work) runs.push(runQueued(prepareJob(segment, backend)))
+  } finally {
+    await Promise.all(runs)
+  }
 }
 
 /** The same on the spot; throws where the device cannot be waited for. */

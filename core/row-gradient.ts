@@ -1,4 +1,5 @@
 /** Gradients of tables of which a batch touches few rows. */
+import { requestRoot } from './graph.ts'
 import { assignSlice } from './ops/effects.ts'
 import { hostIds, scatterAddRows } from './ops/indexing.ts'
 import { slice } from './ops/views.ts'
@@ -93,7 +94,7 @@ export class RowGradient {
   scale(factor: Tensor): void {
     this.#factor = this.#factor ? this.#factor.mul(factor) : factor
     // what the factor was made of may be overwritten before the rows are read
-    this.#factor.value.keep = true
+    requestRoot(this.#factor.value)
   }
 
   /**

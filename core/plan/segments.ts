@@ -21,6 +21,14 @@ const MOST_CARRIED = 2 ** 20
 const isOverMany = ({ op, inputs }: Node): boolean =>
   (op.kind === 'update' || op.kind === 'reduceEach') && inputs.length >= MANY
 
+/** What is in memory behind a view, which any plan can see for itself; but a view of a State is of the contents of its time. */
+function behindViews(value: Value): Value {
+  let base = value
+  while (!base.storage && base.node?.op.kind === 'view') base = base.node.inputs[0]
+  const isState = base.storage ? base.storage.kind === 'state' : base.node && base.node.writes.length > 0
+  return isState ? value : base
+}
+
 /** The work in order, as one segment or as up to three: before, from the first to the last op over many tensors, and after. */
 export function segments(targets: readonly Value[], effects: readonly Node[]): readonly Segment[] {
   const whole = [{ targets, effects }]
@@ -34,15 +42,14 @@ export function segments(targets: readonly Value[], effects: readonly Node[]): r
   let bytes = 0
   for (const node of nodes)
     for (let i = computedInputs(node) - 1; i >= 0; i--) {
-      const v = node.inputs[i]
+      const v = behindViews(node.inputs[i])
       if (v.storage || !v.node || carried.has(v) || segmentOf(v.node) === segmentOf(node)) continue
       const write = v.node.writes[v.index]
       // a write is in its State by then, unless the State was given other contents
       if (write && !write.isDropped) continue
-      if (write) return whole
       carried.add(v)
       bytes += numel(v.shape) * dtypeInfo(v.dtype).deviceBytes
-      if (bytes > MOST_CARRIED) return whole
+      if (write || bytes > MOST_CARRIED) return whole
     }
 
   const parts = [0, 1, 2].map(() => ({ targets: [] as Value[], effects: [] as Node[] }))

@@ -59,7 +59,13 @@ export function clipGradNorm_(
     throw new Error('[clipGradNorm_] no parameter has a gradient: call backward() first')
   return noGrad(() => {
     // rows first and by themselves: their number changes from batch to batch, the plan for the others does not
-    const ofRows = rows.length > 0 ? powerSum(rows.map((r) => r.sums().sums), p) : null
+    const ofRows =
+      rows.length > 0
+        ? powerSum(
+            rows.map((r) => r.sums().sums),
+            p,
+          )
+        : null
     const ofGrads = grads.length > 0 ? powerSum(grads, p) : null
     const norm = root(ofRows && ofGrads ? together(ofGrads, ofRows, p) : (ofGrads ?? ofRows)!, p)
     const factor = norm.add(1e-6).reciprocal().mul(maxNorm).minimum(1)

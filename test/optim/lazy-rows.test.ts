@@ -1,7 +1,15 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { rowGradientOf } from '../../core/gradients.ts'
-import { type DeviceName, noGrad, setDefaultDevice, shutdown, type Tensor, tensor } from '../../core/index.ts'
+import {
+  type DeviceName,
+  evaluate,
+  noGrad,
+  setDefaultDevice,
+  shutdown,
+  type Tensor,
+  tensor,
+} from '../../core/index.ts'
 import { Embedding, Parameter } from '../../nn/index.ts'
 import { Adam, AdamW, clipGradNorm_ } from '../../nn/optim/index.ts'
 import { webgpuAvailable } from '../helpers/webgpu.ts'
@@ -25,6 +33,10 @@ interface Step {
   /** A second batch of the same step. */
   more?: number[]
   clip?: boolean
+  /** A batch that comes after the clipping. */
+  late?: number[]
+  /** Evaluates before the step. */
+  evaluate?: boolean
   /** Somebody wants the whole gradient. */
   whole?: boolean
 }
@@ -52,19 +64,23 @@ async function train(
   for (const [s, step] of steps.entries()) {
     optimizer.zeroGrad()
     if (step.lr !== undefined) optimizer.paramGroups[0].lr = step.lr
-    for (const [b, ids] of [step.ids, ...(step.more ? [step.more] : [])].entries()) {
-      const wanted = tensor(noise(ids.length * D, 10 * s + b), [ids.length, D])
+    const look = (ids: readonly number[], seed: number) => {
+      const wanted = tensor(noise(ids.length * D, 10 * s + seed), [ids.length, D])
       table(tensor(Int32Array.from(ids)))
         .sub(wanted)
         .pow(2)
         .mean()
         .backward()
     }
+    look(step.ids, 0)
+    if (step.more) look(step.more, 1)
     run.lazy.push(rowGradientOf(p) !== null)
     if (dense || step.whole) void p.grad
     if (step.read) run.seen.push((await p.data()) as Float32Array)
     if (step.clip) {
       const norm = clipGradNorm_([p], 0.01)
+      if (step.late) look(step.late, 2)
+      if (step.evaluate) await evaluate()
       await optimizer.step()
       run.norms.push(await norm.item())
     } else await optimizer.step()
@@ -123,6 +139,9 @@ describe.each(['cpu', 'reference', ...(hasWebGpu ? ['webgpu' as const] : [])] sa
         { ids: [1, 2], more: [2, 3, 3], clip: true },
         { ids: [4, 4], more: [1], clip: true },
         { ids: [2], clip: true },
+        { ids: [1, 7], clip: true, late: [7, 3] },
+        { ids: [3], clip: true, evaluate: true },
+        { ids: [9], clip: true, evaluate: true, late: [9] },
       ])
     })
 
@@ -154,6 +173,8 @@ describe('on the cpu', () => {
         read: fc.boolean(),
         more: ids,
         clip: fc.boolean(),
+        late: ids,
+        evaluate: fc.boolean(),
         whole: fc.boolean(),
       },
       { requiredKeys: ['ids'] },
@@ -163,6 +184,19 @@ describe('on the cpu', () => {
       fc.asyncProperty(steps, async (s) => void (await compare(s))),
       { numRuns: 25, seed: 5 },
     )
+  })
+
+  test('rows are scaled by what a factor was when they were scaled', async () => {
+    const table = new Embedding(V, D)
+    const factor = new Parameter(tensor([3]))
+    table(tensor(Int32Array.of(5)))
+      .sum()
+      .backward()
+    rowGradientOf(table.weight)!.scale(factor.detach().add(1))
+    noGrad(() => factor.fill_(7))
+    await evaluate()
+    const row = (await table.weight.grad!.data()).subarray(5 * D, 6 * D)
+    expect([...row]).toEqual(Array(D).fill(4))
   })
 
   test('after long gaps', async () => {
