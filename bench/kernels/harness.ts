@@ -40,8 +40,17 @@ function contents(t: Tensor): Float32Array | Int32Array | Uint16Array {
   return Float32Array.from({ length: count }, (_, i) => ((i * 7919) % 1000) / 1000 - 0.5)
 }
 
-/** The shortest of many runs, in milliseconds, by number of threads; `blas` as in TUNESMITH_BLAS. */
-export async function time(call: Call, threads: number, blas = 'off', seconds = SECONDS): Promise<number> {
+/**
+ * The shortest of many runs, in milliseconds, by number of threads; `blas` as in TUNESMITH_BLAS. `repeat`: kernels of one plan, so
+ * that starting it weighs little.
+ */
+export async function time(
+  call: Call,
+  threads: number,
+  blas = 'off',
+  seconds = SECONDS,
+  repeat = 1,
+): Promise<number> {
   const backend = createCpuBackend({ threads, blas })
   const tensors = [...call.inputs, ...call.outputs]
   const buffers = tensors.map((_, i) => i)
@@ -69,7 +78,8 @@ export async function time(call: Call, threads: number, blas = 'off', seconds = 
       written: binding >= call.inputs.length,
     }),
   )
-  const plan = { kernels: [kernel], buffers: planBuffers, scalarCount: scalars.length }
+  const kernels = Array.from({ length: repeat }, () => kernel)
+  const plan = { kernels, buffers: planBuffers, scalarCount: scalars.length }
   const executable = backend.prepare(plan)
   const values = scalars.map((s) => s.value)
   await backend.startWorkers()
@@ -81,7 +91,7 @@ export async function time(call: Call, threads: number, blas = 'off', seconds = 
     best = Math.min(best, performance.now() - start)
   }
   await backend.shutdown()
-  return best
+  return best / repeat
 }
 
 /** Prints a line: what was done, then microseconds and a rate (work per nanosecond) at one and two threads. */

@@ -29,8 +29,8 @@ function instantiate(module: ModuleBuilder, pages: number): () => void {
   return new WebAssembly.Instance(compile(module.bytes()), { env: { memory } }).exports.run as () => void
 }
 
-/** GFLOP/s. */
-function microKernel(width: PanelWidth): number {
+/** GFLOP/s of one thread. */
+export function microKernel(width: PanelWidth = isWide ? 16 : 8): number {
   const [steps, calls] = [256, 20_000]
   const module = new ModuleBuilder({ relaxedSimd: true })
   const micro = emitMicroKernel(module, width)
@@ -64,7 +64,9 @@ function readBandwidth(streams: number): number {
   return bytes / shortest(instantiate(module, bytes / 65536 + 1)) / 1e6
 }
 
-console.log(`vectors of ${isWide ? 256 : 128} bits`)
-console.log(`micro-kernel, one thread: ${microKernel(isWide ? 16 : 8).toFixed(1)} GFLOP/s`)
-for (const streams of [1, 2, 4, 8])
-  console.log(`reading 128 MiB, one thread, ${streams} streams: ${readBandwidth(streams).toFixed(1)} GB/s`)
+if (import.meta.main) {
+  console.log(`vectors of ${isWide ? 256 : 128} bits`)
+  console.log(`micro-kernel, one thread: ${microKernel().toFixed(1)} GFLOP/s`)
+  for (const streams of [1, 2, 4, 8])
+    console.log(`reading 128 MiB, one thread, ${streams} streams: ${readBandwidth(streams).toFixed(1)} GB/s`)
+}

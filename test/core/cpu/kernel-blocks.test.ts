@@ -1,10 +1,11 @@
 /** Sizes at which the cpu kernels cut their work: blocks of K, tiles, memory limits, blocks of queries and keys. */
-import { afterAll, describe, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { createCpuBackend } from '../../../core/backends/cpu/index.ts'
 import { createReferenceBackend } from '../../../core/backends/reference/index.ts'
 import { numel } from '../../../core/shape.ts'
 import { permuteView } from '../../../core/view.ts'
-import { compareBackends, PlanBuilder, Random, viewed } from '../../helpers/kernels.ts'
+import { GUARD_BYTES } from '../../helpers/kernel-plan.ts'
+import { compareBackends, PlanBuilder, Random, runCase, viewed } from '../../helpers/kernels.ts'
 
 const random = new Random(1)
 const cpu = createCpuBackend({ threads: 2, shareAlways: true })
@@ -29,6 +30,8 @@ describe('matmul', () => {
     ['eight rows, partial sums of K', [1, 8, 70, 300], false],
     ['few columns, transposed', [1, 300, 3, 500], false],
     ['one row, inner products', [1, 1, 333, 1001], true],
+    ['seven rows, rows of b where they are', [1, 7, 205, 97], true],
+    ['rows of b where they are, in two blocks', [1, 70, 107, 3001], true],
   ]
   test.each(cases)('%s', async (name, [batch, m, n, k], transposed) => {
     const b = new PlanBuilder()
@@ -39,6 +42,26 @@ describe('matmul', () => {
     b.call('matmul', [left, right, floats(b, [n])], [b.output('float32', [batch, m, n])], { bias: true })
     // the rounding of a sum of k random terms, at five standard deviations
     await compareBackends(b.build(name, { tolerance: 2 ** -24 * Math.max(k, 50) }), reference, cpu)
+  })
+
+  test('sums over K in one order, whatever the number of rows from 9 up and the layout of b', async () => {
+    const [n, k] = [53, 801]
+    const a = random.floats(300 * k, 1)
+    const weights = random.floats(n * k, 1)
+    const transposed = weights.map((_, i) => weights[(i % n) * k + Math.floor(i / n)])
+    const rows = async (m: number, isTransposed: boolean) => {
+      const b = new PlanBuilder()
+      const right = isTransposed
+        ? viewed(b.input('float32', [1, n, k], weights), (v) => permuteView(v, [0, 2, 1]))
+        : b.input('float32', [1, k, n], transposed)
+      const left = b.input('float32', [1, m, k], a.slice(0, m * k))
+      b.call('matmul', [left, right], [b.output('float32', [1, m, n])], { bias: false })
+      const result = (await runCase(cpu, b.build(`${m} rows`))).at(-1)!
+      return result.slice(GUARD_BYTES / 4, GUARD_BYTES / 4 + 9 * n)
+    }
+    const expected = await rows(9, false)
+    for (const m of [9, 24, 70, 128, 129, 300])
+      for (const isTransposed of [false, true]) expect(await rows(m, isTransposed)).toEqual(expected)
   })
 })
 

@@ -54,7 +54,7 @@ function copyColumn(f: FunctionBuilder, width: number, dtype: DType, from: Addre
  * `pack(to, from, rowStride, kStride, rows, k)`, strides in bytes. Rows at and beyond `rows` (1 to width) repeat the last
  * one: what the micro-kernel makes of them is thrown away.
  */
-export function emitPackPanel(module: ModuleBuilder, width: 6 | PanelWidth, dtype: DType): FunctionHandle {
+export function emitPackPanel(module: ModuleBuilder, width: number, dtype: DType): FunctionHandle {
   const bytes = dtypeInfo(dtype).deviceBytes
   const parameters = {
     to: Address,
@@ -112,7 +112,7 @@ export function emitPackPanel(module: ModuleBuilder, width: 6 | PanelWidth, dtyp
  * `packRuns(to, toStride, from, kStride, panels, k)`: whole panels of a matrix whose rows (`width` to a panel) are contiguous
  * in memory, side by side, so that memory is read in longer runs; `toStride` from panel to panel, strides in bytes.
  */
-export function emitPackRuns(module: ModuleBuilder, width: 6 | PanelWidth, dtype: DType): FunctionHandle {
+export function emitPackRuns(module: ModuleBuilder, width: number, dtype: DType): FunctionHandle {
   const bytes = dtypeInfo(dtype).deviceBytes
   const parameters = {
     to: Address,

@@ -4,7 +4,7 @@ import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import { type ArgWord, type CpuFeatures, type Dispatch, shifted } from '../dispatch.ts'
 import { argumentBlock, bytesOf, ceilDiv, grainOf, operandAddress } from './arguments.ts'
 import { batchFields, batchLayout, batchOffset } from './batches.ts'
-import { emitPackPanel, emitPackRuns, PANEL_A, type PanelWidth, panelWidth } from './matmul-pack.ts'
+import { emitPackPanel, emitPackRuns, PANEL_A, panelWidth } from './matmul-pack.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
 import { kBlockOf } from './matmul-tile.ts'
 
@@ -28,7 +28,7 @@ const packBlock = argumentBlock({
 })
 
 /** Unit: a group of panels of one block of K of one batch. */
-function emitPack(width: 6 | PanelWidth, dtype: DType): ModuleBuilder {
+function emitPack(width: number, dtype: DType): ModuleBuilder {
   const bytes = dtypeInfo(dtype).deviceBytes
   const module = new ModuleBuilder()
   const packOne = emitPackPanel(module, width, dtype)
@@ -79,14 +79,19 @@ export interface PackRange {
   readonly to: ArgWord
 }
 
-export function packDispatch(p: MatmulProblem, features: CpuFeatures, range: PackRange): Dispatch {
+export const packDispatch = (p: MatmulProblem, features: CpuFeatures, range: PackRange): Dispatch =>
+  pack(p, range.operand === 'a' ? PANEL_A : panelWidth(features), kBlockOf(p.k), range)
+
+/** All rows of a product without batches' a, in panels of `width`, K in one block. */
+export const packRows = (p: MatmulProblem, width: number, to: ArgWord): Dispatch =>
+  pack(p, width, p.k, { operand: 'a', first: 0, rows: p.m, firstBatch: 0, batches: 1, to })
+
+function pack(p: MatmulProblem, width: number, kBlock: number, range: PackRange): Dispatch {
   const isA = range.operand === 'a'
   const o = isA ? p.a : p.b
-  const width = isA ? PANEL_A : panelWidth(features)
   const bytes = bytesOf(o)
   const [rowStride, kStride] = isA ? o.strides.slice(-2) : o.strides.slice(-2).reverse()
   const panels = ceilDiv(range.rows, width)
-  const kBlock = kBlockOf(p.k)
   const kBlocks = ceilDiv(p.k, kBlock)
   const group = Math.max(1, Math.floor(GROUP_BYTES / (width * bytes)))
   const groups = ceilDiv(panels, group)
