@@ -297,7 +297,7 @@ export function postorder(roots: readonly Expr[]): Expr[] {
   const walk = (e: Expr) => {
     if (seen.has(e)) return
     seen.add(e)
-    for (const a of e.args) walk(a)
+    for (let i = 0; i < e.args.length; i++) walk(e.args[i])
     out.push(e)
   }
   for (const r of roots) walk(r)

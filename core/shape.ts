@@ -3,12 +3,15 @@ export type Shape = readonly number[]
 
 export const numel = (shape: Shape): number => {
   let n = 1
-  for (const s of shape) n *= s
+  for (let d = 0; d < shape.length; d++) n *= shape[d]
   return n
 }
 
-export const sameShape = (a: Shape, b: Shape): boolean =>
-  a.length === b.length && a.every((s, i) => s === b[i])
+export const sameShape = (a: Shape, b: Shape): boolean => {
+  if (a.length !== b.length) return false
+  for (let d = 0; d < a.length; d++) if (a[d] !== b[d]) return false
+  return true
+}
 
 export const formatShape = (shape: Shape): string => `[${shape.join(',')}]`
 

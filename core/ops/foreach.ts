@@ -1,4 +1,5 @@
 /** One node for many tensors: what optimizers do to every parameter, in the manner of PyTorch's foreach functions. */
+import type { Value } from '../graph.ts'
 import type { Attrs, ReduceEachOp, UpdateOp } from '../op.ts'
 import { formatShape, sameShape } from '../shape.ts'
 import type { State } from '../state.ts'
@@ -24,20 +25,29 @@ export function updateEach(
 ): void {
   if (tuples.length === 0) return
   const [{ states, inputs }] = tuples
-  for (const tuple of tuples)
-    for (const x of [...tuple.states, ...tuple.inputs])
-      if (!sameShape(x.shape, tuple.states[0].shape))
+  const values: Value[] = []
+  const written: State[] = []
+  for (const tuple of tuples) {
+    const [first] = tuple.states
+    const check = ({ shape }: State | Tensor) => {
+      if (!sameShape(shape, first.shape))
         throw new RangeError(
-          `[${op.name}] ${formatShape(x.shape)} does not fit ${tuple.states[0].name} ${formatShape(tuple.states[0].shape)}`,
+          `[${op.name}] ${formatShape(shape)} does not fit ${first.name} ${formatShape(first.shape)}`,
         )
-  const values = tuples.flatMap((t) => [...t.states.map((s) => s.current), ...t.inputs.map((x) => x.value)])
-  recordWrites(
-    op,
-    [...values, ...shared.map((x) => x.value)],
-    { ...attrs, states: states.length, inputs: inputs.length, shared: shared.length },
-    scalars,
-    tuples.flatMap((t) => t.states),
-  )
+    }
+    for (const s of tuple.states) {
+      check(s)
+      values.push(s.current)
+      written.push(s)
+    }
+    for (const x of tuple.inputs) {
+      check(x)
+      values.push(x.value)
+    }
+  }
+  for (const x of shared) values.push(x.value)
+  const sizes = { states: states.length, inputs: inputs.length, shared: shared.length }
+  recordWrites(op, values, { ...attrs, ...sizes }, scalars, written)
 }
 
 /** One number of each tensor: [number of tensors]. */

@@ -138,9 +138,9 @@ class KeyWriter {
     }
     this.push(-1)
     this.push(node.outputs.length)
-    for (const { shape, dtype } of node.outputs) {
-      this.push(numberOf(dtype))
-      this.list(shape)
+    for (let i = 0; i < node.outputs.length; i++) {
+      this.push(numberOf(node.outputs[i].dtype))
+      this.list(node.outputs[i].shape)
     }
     this.push(node.scalars.length)
   }
@@ -201,10 +201,12 @@ export function pendingGraph(
       if (v.storage) leaf(v)
       else computed(v)
     }
-    for (const { state, isDropped } of node.writes)
+    for (let w = 0; w < node.writes.length; w++) {
+      const { state, isDropped } = node.writes[w]
       if (isDropped) key.push(0)
       else external({ kind: 'state', state }, state)
-    for (const s of node.scalars) scalars.push(s)
+    }
+    for (let s = 0; s < node.scalars.length; s++) scalars.push(node.scalars[s])
   }
   const roots: Value[] = []
   const addRoot = (v: Value) => {
@@ -214,6 +216,7 @@ export function pendingGraph(
     computed(v)
   }
   for (const v of targets) addRoot(v)
-  for (const node of nodes) for (const v of node.outputs) if (v.keep) addRoot(v)
+  for (const { outputs } of nodes)
+    for (let i = 0; i < outputs.length; i++) if (outputs[i].keep) addRoot(outputs[i])
   return { nodes, roots, externals, externalOf, key: key.finish(), scalars }
 }

@@ -93,14 +93,14 @@ export class Program {
     const dispatches: AnyDispatch[] = []
     const scratchOf: number[][] = []
     const kernelEntries: number[] = []
-    for (const [step, kernel] of plan.kernels.entries()) {
+    for (let step = 0; step < plan.kernels.length; step++) {
       const scratch: number[] = []
       const ctx: LowerContext = {
         features,
         scratch: (bytes) => scratch.push(requests.push({ bytes, firstUse: step, lastUse: step }) - 1) - 1,
       }
       kernelEntries.push(dispatches.length)
-      for (const dispatch of lower(kernel, ctx, blas)) {
+      for (const dispatch of lower(plan.kernels[step], ctx, blas)) {
         dispatches.push(dispatch)
         scratchOf.push(scratch)
       }
@@ -120,13 +120,12 @@ export class Program {
     this.sharedCost = shareAlways || sharedCost >= SHARED_PLAN ? sharedCost : 0
 
     const codes = dispatches.map((d) => ('native' in d ? NATIVE_CODE : code.number(d)))
-    const words = dispatches.reduce(
-      (sum, d) => sum + d.args.reduce((n, arg) => n + wordsOf(arg), 0),
-      ENTRY_WORDS * this.count,
-    )
+    let words = ENTRY_WORDS * this.count
+    for (const { args } of dispatches) for (let i = 0; i < args.length; i++) words += wordsOf(args[i])
     this.address = heap.allocate(words * 4)
     let block = this.address / 4 + ENTRY_WORDS * this.count
-    for (const [i, dispatch] of dispatches.entries()) {
+    for (let i = 0; i < dispatches.length; i++) {
+      const dispatch = dispatches[i]
       const entry = this.address / 4 + i * ENTRY_WORDS
       heap.i32[entry + ENTRY.code] = codes[i]
       const isNative = 'native' in dispatch
@@ -134,9 +133,10 @@ export class Program {
       heap.i32[entry + ENTRY.units] = isNative ? 1 : dispatch.units
       heap.i32[entry + ENTRY.grain] = isNative || shareAlways ? 1 : dispatch.grain
       heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && isShared(dispatch) ? 1 : 0
-      for (const arg of dispatch.args) {
-        this.#addWord(block, arg, plan, bufferRequest, offsets, scratchOf[i])
-        block += wordsOf(arg)
+      const { args } = dispatch
+      for (let a = 0; a < args.length; a++) {
+        this.#addWord(block, args[a], plan, bufferRequest, offsets, scratchOf[i])
+        block += wordsOf(args[a])
       }
     }
   }

@@ -108,8 +108,17 @@ export class RowCursor {
   }
 }
 
-export const countOps = (roots: readonly Expr[]): number =>
-  postorder(roots).filter((e) => e.args.length > 0).length
+/** The same expressions come with every plan. */
+const counted = new WeakMap<Expr, number>()
+
+export function countOps(roots: readonly Expr[]): number {
+  const single = roots.length === 1 ? counted.get(roots[0]) : undefined
+  if (single !== undefined) return single
+  let count = 0
+  for (const e of postorder(roots)) if (e.args.length > 0) count++
+  if (roots.length === 1) counted.set(roots[0], count)
+  return count
+}
 
 /** More vectors a turn where there is little to do with each; long bodies need the registers, unless pairs become one. */
 const unrollOf = (ops: number, wide: boolean): number => (ops <= 6 ? 4 : ops <= 20 || wide ? 2 : 1)

@@ -72,10 +72,18 @@ function vectorScore(dim: Dim, used: readonly number[]): number {
   return score + Math.min(dim.size, 64) / 128
 }
 
-const loadsOf = (roots: readonly Expr[]): number[] => {
+/** The same expressions come with every plan. */
+const loadsByExpr = new WeakMap<Expr, readonly number[]>()
+
+/** Numbers of the operands that an expression reads, in order. */
+function loadsOf(root: Expr): readonly number[] {
+  const known = loadsByExpr.get(root)
+  if (known) return known
   const found = new Set<number>()
-  for (const e of postorder(roots)) if (e.op === 'load' || e.op === 'address') found.add(e.value)
-  return [...found].sort((a, b) => a - b)
+  for (const e of postorder([root])) if (e.op === 'load' || e.op === 'address') found.add(e.value)
+  const loads = [...found].sort((a, b) => a - b)
+  loadsByExpr.set(root, loads)
+  return loads
 }
 
 function lower(
@@ -84,7 +92,7 @@ function lower(
   ctx: Parameters<Lower>[1],
 ): Dispatch[] {
   const { loads, stores, body } = reduction
-  const used = loadsOf([body])
+  const used = loadsOf(body)
   const one: Dim = { size: 1, loads: loads.map(() => 0), stores: stores.map(() => 0) }
   const best = (dims: readonly Dim[]) =>
     dims.reduce<Dim | null>((b, d) => (b && vectorScore(b, used) >= vectorScore(d, used) ? b : d), null)
@@ -189,12 +197,12 @@ function emitNest(
       stores: vector.stores.map((s) => s * TILE),
     })
   const nest = [...outer, ...plan.reduced, vector]
-  const bodyLoads = new Set(loadsOf([body]))
-  const storeLoads = new Set(loadsOf(plan.stores.map((s) => s.value)))
+  const bodyLoads = loadsOf(body)
+  const storeLoads = [...new Set(plan.stores.flatMap((s) => loadsOf(s.value)))]
 
   const words = new ArgumentWords()
   const operands = plan.loads.map((o, i): LoopOperand | null =>
-    bodyLoads.has(i) || storeLoads.has(i) ? { ...o, strides: nest.map((d) => d.loads[i]) } : null,
+    bodyLoads.includes(i) || storeLoads.includes(i) ? { ...o, strides: nest.map((d) => d.loads[i]) } : null,
   )
   const targets = plan.stores.map(
     (s, i): LoopOperand => ({ ...s.operand, strides: nest.map((d) => d.stores[i]) }),
@@ -212,8 +220,8 @@ function emitNest(
     scalars: addScalars(words, kernel.scalars),
     loads: operands.map((o) => o && addOperand(words, o)),
     stores: targets.map((o) => addOperand(words, o)),
-    bodyLoads: [...bodyLoads],
-    storeLoads: [...storeLoads],
+    bodyLoads,
+    storeLoads,
   }
   const last = nest.length - 1
   const units = product(outer)
