@@ -2,15 +2,13 @@
 import {
   type ByWidth,
   type Code,
-  F32,
-  F32x4,
-  I32,
-  I32x4,
   memoryArgument,
   signedLeb,
   signedLeb64,
   simdLoad,
-} from './assembler-values.ts'
+} from './assembler-code.ts'
+import { F32, I32 } from './assembler-scalars.ts'
+import { F32x4, I32x4 } from './assembler-vectors.ts'
 
 /** An instruction with i32 and i64 forms. */
 const integer = (narrow: number, wide: number): ByWidth => ({ narrow: [narrow], wide: [wide] })

@@ -10,18 +10,10 @@
  *     const bytes = module.bytes()
  */
 import { Address } from './assembler-address.ts'
-import {
-  type ByWidth,
-  type Code,
-  F32,
-  F32x4,
-  I32,
-  I32x4,
-  TYPE_CODE,
-  unsignedLeb,
-  type Value,
-  type ValueType,
-} from './assembler-values.ts'
+import { type ByWidth, type Code, TYPE_CODE, unsignedLeb, type ValueType } from './assembler-code.ts'
+import { F32, I32 } from './assembler-scalars.ts'
+import type { Value } from './assembler-values.ts'
+import { F32x4, I32x4 } from './assembler-vectors.ts'
 
 export { Address, F32, F32x4, I32, I32x4, type Value }
 
