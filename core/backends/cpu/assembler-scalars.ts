@@ -1,7 +1,6 @@
 /** Scalar values of the assembler, see `assembler-values.ts`. */
-import { type Code, float32Bytes, signedLeb, simd, TYPE_CODE } from './assembler-code.ts'
+import { type Code, float32Bytes, signedLeb, TYPE_CODE } from './assembler-code.ts'
 import { like, type Value } from './assembler-values.ts'
-import { F32x4, I32x4 } from './assembler-vectors.ts'
 
 /** A 32-bit integer; also an address, a truth value (0 or not), a size. */
 export class I32 {
@@ -140,9 +139,6 @@ export class I32 {
   bitsToF32(): F32 {
     return new F32([this.code, 0xbe])
   }
-  splat(): I32x4 {
-    return new I32x4(simd(17, this.code))
-  }
 }
 
 export class F32 {
@@ -234,8 +230,5 @@ export class F32 {
   }
   bitsToI32(): I32 {
     return new I32([this.code, 0xbc])
-  }
-  splat(): F32x4 {
-    return new F32x4(simd(19, this.code))
   }
 }

@@ -270,3 +270,21 @@ export class I32x4 {
     return new I32x4([this.code, o.code, 0xfd, 13, lanes])
   }
 }
+
+// methods of scalars whose results are vectors stand here: files do not import each other
+declare module './assembler-scalars.ts' {
+  interface I32 {
+    /** The number in all lanes. */
+    splat(): I32x4
+  }
+  interface F32 {
+    /** The number in all lanes. */
+    splat(): F32x4
+  }
+}
+I32.prototype.splat = function () {
+  return new I32x4(simd(17, this.code))
+}
+F32.prototype.splat = function () {
+  return new F32x4(simd(19, this.code))
+}
