@@ -1,11 +1,10 @@
-/** The parts of a product whose b is read where it is: the tile, its transposed store, the widening of 16-bit rows. */
-import { type DType, dtypeInfo } from '../../../dtype.ts'
-import { Address, F32x4, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
-import { loadFour, loadOne } from './elements.ts'
+/** The parts of a product whose b is read where it is: the tile and its transposed store. */
+import { dtypeInfo } from '../../../dtype.ts'
+import { Address, F32x4, type FunctionHandle, I32, I32x4, type ModuleBuilder } from '../assembler.ts'
 
 /** What the code depends on. */
 export interface StreamedCode {
-  readonly dtype: DType
+  readonly dtype: 'float32' | 'bfloat16'
   /** At most 8 rows of a: tall, narrow tiles. */
   readonly isFew: boolean
   readonly relaxedSimd: boolean
@@ -13,16 +12,20 @@ export interface StreamedCode {
   readonly bias: boolean
 }
 
-/** Rows of b and rows of a in a tile: 12 registers of sums, with 256-bit vectors or 128-bit ones. */
-export const tileOf = ({ isFew, wideSimd }: StreamedCode): { height: number; width: number } =>
-  isFew ? { height: 12, width: wideSimd ? 8 : 4 } : { height: 6, width: wideSimd ? 16 : 8 }
+/** Rows of b and rows of a in a tile: 10 or 12 registers of sums, with 256-bit vectors or 128-bit ones. */
+export function tileOf({ dtype, isFew, wideSimd }: StreamedCode): { height: number; width: number } {
+  if (isFew) return { height: 12, width: wideSimd ? 8 : 4 }
+  // a register for the mask of bfloat16
+  return { height: dtype === 'float32' ? 6 : 5, width: wideSimd ? 16 : 8 }
+}
 
 /**
- * `tile(w, wStride, x, k, bias, biasStride, sums)`: sums [height][width] = bias + w x, with rows of float32 at `w`, and x packed
+ * `tile(w, wStride, x, k, bias, biasStride, sums)`: sums [height][width] = bias + w x, with rows of b at `w`, and x packed
  * [k][width of the code's tile], of which the first `width` are used. One chain of additions per element.
  */
 export function emitStreamedTile(module: ModuleBuilder, code: StreamedCode, width: number): FunctionHandle {
   const { height, width: panel } = tileOf(code)
+  const bytes = dtypeInfo(code.dtype).deviceBytes
   const vectors = width / 4
   const unroll = code.isFew ? 2 : 1
   const parameters = {
@@ -43,6 +46,10 @@ export function emitStreamedTile(module: ModuleBuilder, code: StreamedCode, widt
     const ofX = Array.from({ length: unroll }, () => f.locals(F32x4, vectors))
     const one = f.local(F32x4)
     const row = f.local(Address)
+    // the upper halves of words; a variable, since V8 builds a constant anew wherever it is written
+    const upper = code.dtype === 'bfloat16' ? f.let(I32x4.const(-65536)) : null
+    // an element of bfloat16 is the upper half of the word that starts two bytes before it
+    if (upper) w.set(w.sub(2))
     const steps = (count: number) => {
       for (let i = 0; i < count; i++)
         for (const [v, four] of ofX[i].entries()) four.set(x.loadF32x4((i * panel + 4 * v) * 4))
@@ -50,11 +57,18 @@ export function emitStreamedTile(module: ModuleBuilder, code: StreamedCode, widt
         // from row to row by addition: as many pointers would not fit the registers
         row.set(r === 0 ? w : row.add(wStride))
         for (let i = 0; i < count; i++) {
-          one.set(row.loadSplatF32(4 * i))
+          one.set(
+            upper
+              ? row
+                  .loadSplatI32(i * bytes)
+                  .and(upper)
+                  .bitsToF32x4()
+              : row.loadSplatF32(i * bytes),
+          )
           for (const [v, four] of sum.entries()) four.set(f.madd(one, ofX[i][v], four))
         }
       }
-      w.set(w.add(4 * count))
+      w.set(w.add(count * bytes))
       x.set(x.add(4 * count * panel))
     }
     const done = f.let(I32.const(0))
@@ -101,39 +115,5 @@ export function emitScatter(module: ModuleBuilder, code: StreamedCode): Function
       sums.set(sums.add(4))
       y.set(y.add(yStride))
     })
-  })
-}
-
-/** Bytes from row to row of widened rows: not a power of two apart. */
-export const widenedStride = (k: I32): Address => Address.of(k).shl(2).add(64)
-
-/** `widen(to, from, fromStride, k)`: all rows of a tile side by side, so that memory is read in as many streams. */
-export function emitWidenRows(module: ModuleBuilder, code: StreamedCode): FunctionHandle {
-  const { dtype } = code
-  const { height } = tileOf(code)
-  const bytes = dtypeInfo(dtype).deviceBytes
-  const parameters = { to: Address, from: Address, fromStride: Address, k: I32 }
-  return module.function(null, parameters, (f, { to, from, fromStride, k }) => {
-    const toStride = f.let(widenedStride(k))
-    const source = f.local(Address)
-    const target = f.local(Address)
-    const rows = (step: number, copy: () => void) => {
-      for (let r = 0; r < height; r++) {
-        source.set(r === 0 ? from : source.add(fromStride))
-        target.set(r === 0 ? to : target.add(toStride))
-        copy()
-      }
-      from.set(from.add(step * bytes))
-      to.set(to.add(step * 4))
-    }
-    const done = f.let(I32.const(0))
-    f.forFrom(done, k.sub(7), 8, () =>
-      rows(8, () => {
-        const [low, high] = [0, 4].map((i) => f.let(loadFour(f, dtype, source, i * bytes)))
-        f.storeVector(target, low)
-        f.storeVector(target, high, 16)
-      }),
-    )
-    f.forFrom(done, k, 1, () => rows(1, () => f.storeF32(target, loadOne(f, dtype, source))))
   })
 }

@@ -1,23 +1,15 @@
 /**
  * Products whose b is contiguous along K (a weight [N, K] seen transposed): its rows are read where they are, an element at a
  * time into all lanes, beside packed panels of a, and the result is stored transposed. Packing b would cost as much as the
- * product of 16 rows. Rows of b that are read together lie a large part of b apart: so many streams hide the latency of
- * memory. 16-bit rows are widened into the thread's scratch first.
+ * product of 16 rows. Rows of b that are read together lie some rows apart: so many streams hide the latency of memory.
  */
-import { dtypeInfo } from '../../../dtype.ts'
+import { type DType, dtypeInfo } from '../../../dtype.ts'
 import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import { type Dispatch, type LowerContext, scratch } from '../dispatch.ts'
 import { argumentBlock, ceilDiv, operandAddress } from './arguments.ts'
 import { packRows } from './matmul-packing.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
-import {
-  emitScatter,
-  emitStreamedTile,
-  emitWidenRows,
-  type StreamedCode,
-  tileOf,
-  widenedStride,
-} from './matmul-streamed-tile.ts'
+import { emitScatter, emitStreamedTile, type StreamedCode, tileOf } from './matmul-streamed-tile.ts'
 
 /** Rows of a block: their packed panels stay in the second-level cache while rows of b pass. */
 const BLOCK_BYTES = 384 << 10
@@ -52,13 +44,11 @@ function emitStreamed(code: StreamedCode): ModuleBuilder {
   const whole = emitStreamedTile(module, code, width)
   const half = code.isFew ? null : emitStreamedTile(module, code, width / 2)
   const scatter = emitScatter(module, code)
-  const widen = code.dtype === 'float32' ? null : emitWidenRows(module, code)
   module.function(
     'run',
     { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
       const p = block.read(f, args)
-      const widened = f.let(local.add(height * width * 4))
       f.for(start, end, 1, (unit) => {
         const firstColumn = f.let(unit.remU(p.unitsN).mul(p.unitColumns))
         const lastColumn = f.let(firstColumn.add(p.unitColumns).minS(p.columns))
@@ -75,11 +65,6 @@ function emitStreamed(code: StreamedCode): ModuleBuilder {
           const done = f.let(isSpread.select(I32.const(0), firstColumn.add(spread.mul(height)).sub(column)))
           const w = f.let(p.w.at(column, p.wStride))
           const wStride = f.let(p.wStride.mul(apart))
-          if (widen) {
-            f.call(widen, widened, w, wStride, p.k)
-            w.set(widened)
-            wStride.set(widenedStride(p.k))
-          }
           const bias = f.let(p.bias.at(column, 4))
           const columnStride = f.let(Address.of(apart).shl(2))
           f.for(firstRow, lastRow, width, (row) => {
@@ -104,9 +89,14 @@ function emitStreamed(code: StreamedCode): ModuleBuilder {
   return module
 }
 
+/** Halves take longer to widen than to pack. */
+const isStreamedType = (dtype: DType): dtype is StreamedCode['dtype'] =>
+  dtype === 'float32' || dtype === 'bfloat16'
+
 /** Whether b's rows are contiguous along K, and there are few rows of a: with many, packed panels of b are worth their making. */
 export const isStreamed = (p: MatmulProblem): boolean =>
   p.batches === 1 &&
+  isStreamedType(p.b.dtype) &&
   p.b.strides.at(-2) === 1 &&
   p.n >= 12 &&
   p.m >= 5 &&
@@ -117,7 +107,7 @@ export const isStreamed = (p: MatmulProblem): boolean =>
 export function lowerStreamed(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
   const { features } = ctx
   const code: StreamedCode = {
-    dtype: p.b.dtype,
+    dtype: p.b.dtype as StreamedCode['dtype'],
     isFew: p.m <= 8,
     relaxedSimd: features.relaxedSimd,
     wideSimd: features.wideSimd,
@@ -155,7 +145,7 @@ export function lowerStreamed(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
       units,
       grain: 1,
       cost: (2 * p.n * panels * width * p.k) / 100,
-      localBytes: height * width * 4 + (bytes === 4 ? 0 : height * (p.k * 4 + 64)),
+      localBytes: height * width * 4,
     },
   ]
 }
