@@ -54,6 +54,14 @@ function laneOf(dtype: DType, i: I32): I32 {
   return i.and(1).shl(3).add(i.and(8).shrU(1)).add(i.and(6).shrU(1))
 }
 
+/** The vectors of a step of x as `laneOf` places their elements. */
+function inOrderOf(dtype: DType, vectors: readonly F32x4[]): readonly F32x4[] {
+  if (dtype !== 'bfloat16') return vectors
+  const [a, b, c, d] = vectors
+  const even = [a.shuffle(b, [0, 2, 4, 6]), c.shuffle(d, [0, 2, 4, 6])]
+  return [...even, a.shuffle(b, [1, 3, 5, 7]), c.shuffle(d, [1, 3, 5, 7])]
+}
+
 /**
  * Copies the rows of a pass of x: for every step of k the elements of all rows beside each other, so that one pointer walks
  * through; the elements after the last whole step follow as [k][rows].
@@ -69,6 +77,14 @@ function copyX(
   for (let r = 0; r < rows; r++) {
     const from = f.let(at.x.add(p.xRowStride.mul(at.first + r)))
     const i = f.let(I32.const(0))
+    f.if(p.xStride.eq(4), () =>
+      f.forFrom(i, at.wholeK, step, () => {
+        const vectors = Array.from({ length: step / 4 }, (_, v) => f.let(from.loadF32x4(16 * v)))
+        const group = f.let(to.at(i.mul(rows).add(r * step), 4))
+        for (const [v, vector] of inOrderOf(dtype, vectors).entries()) f.storeVector(group, vector, 16 * v)
+        from.set(from.add(4 * step))
+      }),
+    )
     f.forFrom(i, at.wholeK, 1, () => {
       const group = i
         .and(-step)
