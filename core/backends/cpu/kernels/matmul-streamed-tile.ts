@@ -19,15 +19,25 @@ export function tileOf({ dtype, isFew, wideSimd }: StreamedCode): { height: numb
   return { height: dtype === 'float32' ? 6 : 5, width: wideSimd ? 16 : 8 }
 }
 
+export interface RowsTile {
+  readonly dtype: StreamedCode['dtype']
+  readonly height: number
+  /** Columns of a packed panel, and how many of them are used. */
+  readonly panel: number
+  readonly width: number
+  /** An element for every row, for every column, or none. */
+  readonly bias: 'rows' | 'columns' | null
+}
+
 /**
- * `tile(w, wStride, x, k, bias, biasStride, sums)`: sums [height][width] = bias + w x, with rows of b at `w`, and x packed
- * [k][width of the code's tile], of which the first `width` are used. One chain of additions per element.
+ * `tile(w, wStride, x, k, bias, biasStride, to, toStride)`: to [height][width] = bias + w x, with rows of K elements at `w`, read
+ * an element at a time into all lanes, and x packed [k][panel]. One chain of additions per element.
  */
-export function emitStreamedTile(module: ModuleBuilder, code: StreamedCode, width: number): FunctionHandle {
-  const { height, width: panel } = tileOf(code)
-  const bytes = dtypeInfo(code.dtype).deviceBytes
+export function emitRowsTile(module: ModuleBuilder, tile: RowsTile): FunctionHandle {
+  const { dtype, height, panel, width } = tile
+  const bytes = dtypeInfo(dtype).deviceBytes
   const vectors = width / 4
-  const unroll = code.isFew ? 2 : 1
+  const unroll = height > 6 ? 2 : 1
   const parameters = {
     w: Address,
     wStride: Address,
@@ -36,20 +46,35 @@ export function emitStreamedTile(module: ModuleBuilder, code: StreamedCode, widt
     bias: Address,
     biasStride: Address,
     to: Address,
+    toStride: Address,
   }
-  return module.function(null, parameters, (f, { w, wStride, x, k, bias, biasStride, to }) => {
+  return module.function(null, parameters, (f, { w, wStride, x, k, bias, biasStride, to, toStride }) => {
     const sums = Array.from({ length: height }, () => f.locals(F32x4, vectors))
     for (const row of sums) {
-      for (const sum of row) sum.set(code.bias ? bias.loadSplatF32() : F32x4.const(0))
-      if (code.bias) bias.set(bias.add(biasStride))
+      for (const [v, sum] of row.entries())
+        sum.set(
+          tile.bias === 'rows'
+            ? bias.loadSplatF32()
+            : tile.bias === 'columns'
+              ? bias.loadF32x4(16 * v)
+              : F32x4.const(0),
+        )
+      if (tile.bias === 'rows') bias.set(bias.add(biasStride))
     }
     const ofX = Array.from({ length: unroll }, () => f.locals(F32x4, vectors))
     const one = f.local(F32x4)
     const row = f.local(Address)
     // the upper halves of words; a variable, since V8 builds a constant anew wherever it is written
-    const upper = code.dtype === 'bfloat16' ? f.let(I32x4.const(-65536)) : null
+    const upper = dtype === 'bfloat16' ? f.let(I32x4.const(-65536)) : null
     // an element of bfloat16 is the upper half of the word that starts two bytes before it
     if (upper) w.set(w.sub(2))
+    const load = (i: number) =>
+      upper
+        ? row
+            .loadSplatI32(i * bytes)
+            .and(upper)
+            .bitsToF32x4()
+        : row.loadSplatF32(i * bytes)
     const steps = (count: number) => {
       for (let i = 0; i < count; i++)
         for (const [v, four] of ofX[i].entries()) four.set(x.loadF32x4((i * panel + 4 * v) * 4))
@@ -57,14 +82,7 @@ export function emitStreamedTile(module: ModuleBuilder, code: StreamedCode, widt
         // from row to row by addition: as many pointers would not fit the registers
         row.set(r === 0 ? w : row.add(wStride))
         for (let i = 0; i < count; i++) {
-          one.set(
-            upper
-              ? row
-                  .loadSplatI32(i * bytes)
-                  .and(upper)
-                  .bitsToF32x4()
-              : row.loadSplatF32(i * bytes),
-          )
+          one.set(load(i))
           for (const [v, four] of sum.entries()) four.set(f.madd(one, ofX[i][v], four))
         }
       }
@@ -74,8 +92,10 @@ export function emitStreamedTile(module: ModuleBuilder, code: StreamedCode, widt
     const done = f.let(I32.const(0))
     f.forFrom(done, k.sub(unroll - 1), unroll, () => steps(unroll))
     if (unroll > 1) f.forFrom(done, k, 1, () => steps(1))
-    for (const [r, sum] of sums.entries())
-      for (const [v, four] of sum.entries()) f.storeVector(to, four, (r * panel + 4 * v) * 4)
+    for (const [r, sum] of sums.entries()) {
+      for (const [v, four] of sum.entries()) f.storeVector(to, four, 16 * v)
+      if (r < height - 1) to.set(to.add(toStride))
+    }
   })
 }
 

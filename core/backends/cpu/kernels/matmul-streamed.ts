@@ -9,7 +9,7 @@ import { type Dispatch, type LowerContext, scratch } from '../dispatch.ts'
 import { argumentBlock, ceilDiv, operandAddress } from './arguments.ts'
 import { packRows } from './matmul-packing.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
-import { emitScatter, emitStreamedTile, type StreamedCode, tileOf } from './matmul-streamed-tile.ts'
+import { emitRowsTile, emitScatter, type StreamedCode, tileOf } from './matmul-streamed-tile.ts'
 
 /** Rows of a block: their packed panels stay in the second-level cache while rows of b pass. */
 const BLOCK_BYTES = 384 << 10
@@ -41,8 +41,10 @@ const block = argumentBlock({
 function emitStreamed(code: StreamedCode): ModuleBuilder {
   const module = new ModuleBuilder(code)
   const { height, width } = tileOf(code)
-  const whole = emitStreamedTile(module, code, width)
-  const half = code.isFew ? null : emitStreamedTile(module, code, width / 2)
+  const bias = code.bias ? 'rows' : null
+  const tile = { dtype: code.dtype, height, panel: width, bias } as const
+  const whole = emitRowsTile(module, { ...tile, width })
+  const half = code.isFew ? null : emitRowsTile(module, { ...tile, width: width / 2 })
   const scatter = emitScatter(module, code)
   module.function(
     'run',
@@ -71,7 +73,7 @@ function emitStreamed(code: StreamedCode): ModuleBuilder {
             const x = f.let(p.x.at(row.mul(p.k), 4))
             const rows = f.let(lastRow.sub(row).minS(I32.const(width)))
             const compute = (micro: typeof whole) =>
-              f.call(micro, w, wStride, x, p.k, bias, columnStride, local)
+              f.call(micro, w, wStride, x, p.k, bias, columnStride, local, Address.const(4 * width))
             if (half)
               f.if(
                 rows.leS(width / 2),
