@@ -8,7 +8,8 @@ import { miniLmClassifier, tokenizerFolder } from './models.ts'
 import { benchTexts } from './texts.ts'
 
 const BATCH = 32
-const WARM_UP = 4
+/** A run takes thousands of steps; engines optimize what they run during the first dozen, on either side. */
+const WARM_UP = 16
 /** Steps of one sample. */
 const STEPS = 4
 

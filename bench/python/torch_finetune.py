@@ -11,7 +11,7 @@ from serve import options, peak_bytes, serve, texts
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 BATCH = 32
-WARM_UP = 4
+WARM_UP = 16
 STEPS = 4
 
 torch.set_num_threads(options.get("threads", 2))
