@@ -88,6 +88,7 @@ export function attentionCases(): KernelCase[] {
   const plain = { B: 2, Hq: 3, Hkv: 3, Tq: 7, Tk: 7, D: 8 }
   const grouped = { B: 2, Hq: 6, Hkv: 2, Tq: 9, Tk: 9, D: 16 }
   const packed = { B: 1, Hq: 2, Hkv: 2, Tq: 40, Tk: 40, D: 16, cuSeqlens: [0, 5, 6, 21, 40] }
+  const both = { ...packed, Tq: 420, Tk: 420, cuSeqlens: [0, 0, 1, 8, 8, 17, 144, 272, 401, 401, 418] }
   const specs: AttentionSpec[] = [
     { B: 1, Hq: 1, Hkv: 1, Tq: 1, Tk: 1, D: 4 },
     plain,
@@ -121,6 +122,15 @@ export function attentionCases(): KernelCase[] {
     // tokens behind the last segment see nothing
     { ...packed, cuSeqlens: [0, 5, 6, 21, 33], special: true },
     { ...packed, Tq: 200, Tk: 200, D: 32, cuSeqlens: [0, 64, 65, 130, 200] },
+    // on both sides of the length up to which the cpu gives a segment to one unit (128), and segments without a token
+    { ...both, dropout: 0.2 },
+    { ...both, Hq: 4, causal: true, D: 5 },
+    { ...both, B: 2, mask: 'full', D: 8, special: true },
+    { ...plain, Tq: 128, Tk: 128, D: 20, causal: true, dropout: 0.1 },
+    { ...plain, Tq: 129, Tk: 129, D: 20, causal: true },
+    { ...plain, Tq: 127, Tk: 131, D: 6 },
+    { ...grouped, Tq: 33, Tk: 60, kvLength: 47, causal: true, dropout: 0.3 },
+    { ...grouped, Tq: 40, Tk: 128, kvLength: 1, mask: 'padding' },
   ]
   return specs.map((s, i) => attentionCase(s, 300 + i))
 }

@@ -180,9 +180,15 @@ export function attentionCall(kernel: CallKernel, ctx: LowerContext, t: Attentio
   }
 }
 
+/** Queries and keys of a segment that one unit takes whole; longer ones go through blocks, which more threads can share. */
+export const SHORT = 128
+
+/** Whether a segment of so many tokens, from its entries in `cuSeqlens`, is short. */
+export const isShort = (length: I32): I32 => length.leS(SHORT)
+
 /**
  * Splits the tokens from `start` to `end` into pieces that share their range of partners: with packed sequences the
- * segment of each, otherwise 0 to `partners`. Tokens outside every segment get an empty range.
+ * segment of each, otherwise 0 to `partners`. Tokens outside every segment get an empty range; short segments are left out.
  */
 export function eachPiece(
   f: FunctionBuilder,
@@ -197,12 +203,14 @@ export function eachPiece(
     return
   }
   const at = f.let(start)
+  const s = f.let(I32.const(0))
   f.while(at.ltS(end), () => {
     const pieceEnd = f.let(end)
     const first = f.let(I32.const(0))
     const last = f.let(I32.const(0))
+    const isMine = f.let(I32.const(1))
     f.block((found) =>
-      f.for(0, p.segments, 1, (s) => {
+      f.forFrom(s, p.segments, 1, () => {
         const from = f.let(p.cuSeqlens.at(s, 4).load(0))
         const to = f.let(p.cuSeqlens.at(s, 4).load(4))
         f.if(to.gtS(at), () => {
@@ -212,6 +220,7 @@ export function eachPiece(
               first.set(from)
               last.set(to.minS(partners))
               pieceEnd.set(to.minS(end))
+              isMine.set(isShort(to.sub(from)).eqz())
             },
             () => pieceEnd.set(from.minS(end)),
           )
@@ -219,7 +228,7 @@ export function eachPiece(
         })
       }),
     )
-    body({ start: at, end: pieceEnd, first, last })
+    f.if(isMine, () => body({ start: at, end: pieceEnd, first, last }))
     at.set(pieceEnd)
   })
 }

@@ -3,13 +3,12 @@
  * delta = sum(dOut * o) of each query, dS = P (K dOut v^T - delta). One pass with queries across the lanes gives dq, one with
  * keys across the lanes gives dk and dv: every sum has one owner and a fixed order.
  */
-import { Address, F32, F32x4, I32, I32x4, ModuleBuilder } from '../assembler.ts'
+import { Address, I32, I32x4, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { ceilDiv, grainOf } from './arguments.ts'
 import {
   type AttentionCall,
   type AttentionCode,
-  type AttentionParameters,
   attentionBlock,
   codeKeyOf,
   dropoutBlocks,
@@ -21,7 +20,6 @@ import {
   fillKeepByKey,
   fillKeepByQuery,
   HALVES,
-  type Head,
   headOf,
   LANE_BLOCK,
   type LanePanel,
@@ -32,13 +30,10 @@ import {
   storeHalves,
   visibleKeys,
 } from './attention-blocks.ts'
+import { deltaOffset, probabilities, storeQueryValues, tokenOffset } from './attention-gradient.ts'
 import { LANES, ROW_BYTES } from './attention-tiles.ts'
-import { sumLanes } from './elements.ts'
 import { negativeExponential } from './exp-negative.ts'
 import { RowLoops } from './row-loops.ts'
-
-/** In scratch of the call: lse of every query row (+inf where there is no key), then delta. */
-export const backwardRowsBytes = (rows: number): number => rows * 8
 
 /** Unit: one query row. */
 function emitRows(): ModuleBuilder {
@@ -49,45 +44,11 @@ function emitRows(): ModuleBuilder {
     f.for(start, end, 1, (row) => {
       const query = f.let(row.remU(p.queries))
       const batchHead = f.let(row.divU(p.queries))
-      const batch = f.let(batchHead.divU(p.heads))
-      const head = f.let(batchHead.remU(p.heads))
-      const o = p.o.at(batch, p.oBatch).at(head, p.oHead).at(query, p.oRow)
-      const dOut = p.dOut.at(batch, p.dOutBatch).at(head, p.dOutHead).at(query, p.dOutRow)
-      const sum = f.let(F32x4.const(0))
-      rows.each(f, p.depth, [o, dOut], {}, ([a, b]) => sum.set(sum.add(a.mul(b))))
-      const at = Address.of(row).shl(2)
-      const lse = f.let(p.lse.add(at).loadF32())
-      const infinite = lse.eq(Number.NEGATIVE_INFINITY)
-      f.storeF32(p.rows.add(at), infinite.select(F32.const(Number.POSITIVE_INFINITY), lse))
-      f.storeF32(p.rows.add(deltaOffset(p)).add(at), sumLanes(f, sum))
+      const head = headOf(f, p, f.let(batchHead.divU(p.heads)), f.let(batchHead.remU(p.heads)))
+      storeQueryValues(f, p, rows, head, query)
     })
   })
   return module
-}
-
-/** Bytes from the lse of a row to its delta. */
-const deltaOffset = (p: AttentionParameters): Address => Address.of(p.rowCount).shl(2)
-
-/** P and dS of four lanes of a row: `score` and `gradient` (dOut v) as computed, lse and delta of the query. */
-function probabilities(
-  c: AttentionContext,
-  at: {
-    score: F32x4
-    gradient: F32x4
-    keep: F32x4
-    lse: F32x4
-    delta: F32x4
-    scale: F32x4
-    mask: F32x4 | null
-    unseen: I32x4 | null
-  },
-): { weight: F32x4; gradient: F32x4 } {
-  const { f, code } = c
-  const score = f.let(at.mask ? f.madd(at.score, at.scale, at.mask) : at.score.mul(at.scale))
-  const seen = f.let(c.exp(score.sub(at.lse)))
-  const p = at.unseen ? f.let(seen.bitsToI32x4().andNot(at.unseen).bitsToF32x4()) : seen
-  const gradient = code.dropout ? at.gradient.mul(at.keep) : at.gradient
-  return { weight: code.dropout ? p.mul(at.keep) : p, gradient: p.mul(gradient.sub(at.delta)).mul(at.scale) }
 }
 
 /** dq of one panel of queries. */
@@ -115,8 +76,17 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
     const keys = f.let(last.sub(key).minS(I32.const(ROW_BLOCK)))
     const k = f.let(head.k.at(key, p.kRow))
     const v = f.let(head.v.at(key, p.vRow))
-    f.call(fn.tiles.scores, k, p.kRow, keys, p.depth, q, local.add(SCRATCH.scores))
-    f.call(fn.tiles.scores, v, p.vRow, keys, p.depth, dOut, local.add(SCRATCH.gradients))
+    f.call(fn.tiles.scores, k, p.kRow, keys, p.depth, q, local.add(SCRATCH.scores), Address.const(ROW_BYTES))
+    f.call(
+      fn.tiles.scores,
+      v,
+      p.vRow,
+      keys,
+      p.depth,
+      dOut,
+      local.add(SCRATCH.gradients),
+      Address.const(ROW_BYTES),
+    )
     fillKeepByKey(c, { row: head.row.add(query), queries: count, key, keys })
     const mask = f.let(head.mask.at(query, p.maskRow).at(key, p.maskColumn))
     const at = f.let(local)
@@ -144,10 +114,6 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
   f.call(fn.store, dq, p.depth, to, rowBytes, count)
 }
 
-/** Bytes to token `token` of a query head in a contiguous [B, T, H, D]. */
-const tokenOffset = (p: AttentionParameters, head: Head, tokens: I32, token: I32): Address =>
-  Address.of(head.batch.mul(tokens).add(token).mul(p.heads).add(head.head).mul(p.depth)).shl(2)
-
 /** dk and dv of one panel of keys, summed over the query heads that share them. */
 function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<LanePanel, 'head'>): void {
   const { f, code, fn, p, local } = c
@@ -174,8 +140,26 @@ function keyPanel(c: AttentionContext, batch: I32, kvHead: I32, panel: Omit<Lane
       const queries = f.let(last.sub(query).minS(I32.const(ROW_BLOCK)))
       const q = f.let(head.q.at(query, p.qRow))
       const dOut = f.let(head.dOut.at(query, p.dOutRow))
-      f.call(fn.tiles.scores, q, p.qRow, queries, p.depth, k, local.add(SCRATCH.scores))
-      f.call(fn.tiles.scores, dOut, p.dOutRow, queries, p.depth, v, local.add(SCRATCH.gradients))
+      f.call(
+        fn.tiles.scores,
+        q,
+        p.qRow,
+        queries,
+        p.depth,
+        k,
+        local.add(SCRATCH.scores),
+        Address.const(ROW_BYTES),
+      )
+      f.call(
+        fn.tiles.scores,
+        dOut,
+        p.dOutRow,
+        queries,
+        p.depth,
+        v,
+        local.add(SCRATCH.gradients),
+        Address.const(ROW_BYTES),
+      )
       const row = f.let(head.row.add(query))
       fillKeepByQuery(c, { row, queries, key, keys: count })
       const mask = f.let(head.mask.at(query, p.maskRow).at(key, p.maskColumn))
@@ -278,6 +262,7 @@ function emitKeyGradients(code: AttentionCode): ModuleBuilder {
   return module
 }
 
+/** Of a packed call the long segments and what is in none, for which the `short` dispatch has left the values of queries. */
 export function lowerBlockedBackward(call: AttentionCall): Dispatch[] {
   const { shape, code } = call
   const rows = shape.batch * shape.heads * shape.queries
@@ -302,15 +287,16 @@ export function lowerBlockedBackward(call: AttentionCall): Dispatch[] {
     }
   }
   const rowCost = shape.depth + 20
+  const rowValues = {
+    codeKey: 'attentionBackward.rows',
+    emit: emitRows,
+    args: attentionBlock.words({ ...call.words, batchHeads: 0 }),
+    units: rows,
+    grain: grainOf(rows, rowCost),
+    cost: rows * rowCost,
+  }
   return [
-    {
-      codeKey: 'attentionBackward.rows',
-      emit: emitRows,
-      args: attentionBlock.words({ ...call.words, batchHeads: 0 }),
-      units: rows,
-      grain: grainOf(rows, rowCost),
-      cost: rows * rowCost,
-    },
+    ...(code.packed ? [] : [rowValues]),
     dispatch('attentionBackward.queries', () => emitQueryGradients(code), shape.queries, shape.heads, 3),
     dispatch('attentionBackward.keys', () => emitKeyGradients(code), shape.keys, shape.kvHeads, 4),
   ]

@@ -90,7 +90,16 @@ function queryPanel(c: AttentionContext, panel: LanePanel): void {
 
   f.for(first, last, ROW_BLOCK, (key) => {
     const keys = f.let(last.sub(key).minS(I32.const(ROW_BLOCK)))
-    f.call(fn.tiles.scores, head.k.at(key, p.kRow), p.kRow, keys, p.depth, q, scores)
+    f.call(
+      fn.tiles.scores,
+      head.k.at(key, p.kRow),
+      p.kRow,
+      keys,
+      p.depth,
+      q,
+      scores,
+      Address.const(ROW_BYTES),
+    )
     fillKeepByKey(c, { row: head.row.add(query), queries: count, key, keys })
     const old = max.map((m) => f.let<F32x4>(m))
     finishScores(c, panel, limits, key, keys, max)

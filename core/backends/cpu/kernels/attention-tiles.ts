@@ -23,16 +23,18 @@ export const ROW_BYTES = LANES * 4
  * registers; with 256-bit ones it takes 8 sums to hide the latency of the multiply-add.
  */
 const TILE = { narrow: { rows: 6, columns: 4 }, wide: { rows: 8, columns: 8 } } as const
-/** Bytes that `scores` may write beyond the last row. */
-export const SCORES_MARGIN = (TILE.wide.rows - 1) * ROW_BYTES
+/** Rows of a tile of scores at most: so many rows less one may be written beyond the last. */
+export const SCORES_ROWS = TILE.wide.rows
+export const SCORES_MARGIN = (SCORES_ROWS - 1) * ROW_BYTES
 
 export interface AttentionTiles {
   readonly scores: FunctionHandle
   readonly accumulate: FunctionHandle
 }
 
-/** `scores(rows, rowStride, count, depth, panel, to)`, strides in bytes, for any number of rows. */
-function emitScores(module: ModuleBuilder, tileRows: number): FunctionHandle {
+/** `scores(rows, rowStride, count, depth, panel, to, toStride)`, strides in bytes, for any number of rows. */
+export function emitScores(module: ModuleBuilder, wide: boolean): FunctionHandle {
+  const tileRows = TILE[wide ? 'wide' : 'narrow'].rows
   const parameters = {
     rows: Address,
     rowStride: Address,
@@ -40,8 +42,9 @@ function emitScores(module: ModuleBuilder, tileRows: number): FunctionHandle {
     depth: I32,
     panel: Address,
     to: Address,
+    toStride: Address,
   }
-  return module.function(null, parameters, (f, { rows, rowStride, count, depth, panel, to }) => {
+  return module.function(null, parameters, (f, { rows, rowStride, count, depth, panel, to, toStride }) => {
     f.for(0, count, tileRows, (done) => {
       const left = f.let(count.sub(done))
       const row = [f.let<Address>(rows)]
@@ -73,10 +76,11 @@ function emitScores(module: ModuleBuilder, tileRows: number): FunctionHandle {
         step(0)
         advance(1)
       })
-      sums.forEach((sum, i) => {
-        f.storeVector(to, sum, i * 16)
-      })
-      to.set(to.add(tileRows * ROW_BYTES))
+      for (let r = 0; r < tileRows; r++) {
+        f.storeVector(to, sums[2 * r])
+        f.storeVector(to, sums[2 * r + 1], 16)
+        to.set(to.add(toStride))
+      }
     })
   })
 }
@@ -128,8 +132,8 @@ function emitAccumulate(module: ModuleBuilder, widest: number): FunctionHandle {
 }
 
 export function emitAttentionTiles(module: ModuleBuilder, wide: boolean): AttentionTiles {
-  const { rows, columns } = TILE[wide ? 'wide' : 'narrow']
-  return { scores: emitScores(module, rows), accumulate: emitAccumulate(module, columns) }
+  const { columns } = TILE[wide ? 'wide' : 'narrow']
+  return { scores: emitScores(module, wide), accumulate: emitAccumulate(module, columns) }
 }
 
 /** `store(sums, depth, to, rowStride, count)`: the first `count` lanes of [D][8], each as a row of D. */
