@@ -274,7 +274,7 @@ export class CpuBackend implements Backend {
       if (job.next < 0) this.#begin(job)
       const { program } = job
       if (job.onKernel) this.#runTimed(job, job.onKernel)
-      else job.next = this.#caller.lead(program.address, job.next, program.count, deadline)
+      else job.next = this.#caller.lead(program.schedule, job.next, program.count, deadline)
       if (job.next < program.count) return false
       this.#end(job)
       job.resolve()
@@ -288,7 +288,7 @@ export class CpuBackend implements Backend {
   async #delegate(job: Job): Promise<void> {
     try {
       this.#begin(job)
-      await this.#pool.lead(job.program.address, job.program.count)
+      await this.#pool.lead(job.program.schedule, job.program.count)
       this.#end(job)
       job.resolve()
     } catch (error) {
@@ -299,7 +299,7 @@ export class CpuBackend implements Backend {
 
   #runTimed(job: Job, onKernel: KernelTimer): void {
     const { program } = job
-    for (let k = 0; k + 1 < program.kernelEntries.length; k++) {
+    for (const k of program.stages.flat()) {
       const start = performance.now()
       this.#caller.lead(program.address, program.kernelEntries[k], program.kernelEntries[k + 1])
       onKernel(k, performance.now() - start)

@@ -58,7 +58,14 @@ export const ENTRY = {
   grain: 3,
   /** 1 where several threads may share the units. */
   parallel: 4,
+  /** Of a group, the number of its members. */
+  members: 5,
 } as const
 
 /** In place of a module's number: the entry is a call of a system library. */
 export const NATIVE_CODE = -1
+/**
+ * In place of a module's number: the entry is a group of entries that run side by side. Its arguments are, for each member, the
+ * place of its entry and the number of its first grain; its units are all their grains.
+ */
+export const GROUP_CODE = -2

@@ -6,7 +6,7 @@ import type { Blas } from './blas/library.ts'
 import type { CodeTable } from './code-table.ts'
 import { lowerMap } from './codegen/map.ts'
 import { lowerReduce } from './codegen/reduce.ts'
-import { ENTRY, ENTRY_WORDS, NATIVE_CODE } from './control.ts'
+import { ENTRY, ENTRY_WORDS, GROUP_CODE, NATIVE_CODE } from './control.ts'
 import {
   type ArgWord,
   type CpuFeatures,
@@ -17,6 +17,7 @@ import {
 } from './dispatch.ts'
 import type { SharedHeap } from './heap.ts'
 import { lowerCall } from './kernels/index.ts'
+import { isShortProduct, lifetimesOf, stagesOf } from './stages.ts'
 
 /** Nanoseconds of work from which a dispatch is shared: what joining and leaving costs, several times. */
 const SHARED_DISPATCH = 15_000
@@ -31,6 +32,9 @@ const lower = (kernel: Kernel, ctx: LowerContext, blas: () => Blas | null): AnyD
     : kernel.kind === 'reduce'
       ? lowerReduce(kernel, ctx)
       : (lowerGemm(kernel, blas) ?? lowerCall(kernel, ctx))
+
+const grainsOf = (d: Dispatch, shareAlways: boolean): number =>
+  shareAlways ? d.units : Math.ceil(d.units / d.grain)
 
 /** Typed arrays keep the low 32 bits of what they are given. */
 function writeAddress(heap: SharedHeap, word: number, value: number): void {
@@ -65,15 +69,19 @@ export interface ProgramParts {
 }
 
 export class Program {
-  /** Address of the entries. */
+  /** Address of the entries of the dispatches, kernel by kernel. */
   readonly address: number
+  /** Address and number of the entries that a run goes through: stage by stage, dispatches side by side as groups. */
+  readonly schedule: number
   readonly count: number
+  /** Kernels in the order in which they run; those of a stage do not depend on each other. */
+  readonly stages: readonly (readonly number[])[]
   readonly arenaBytes: number
   /** Thread-local bytes that its dispatches need. */
   readonly localBytes: number
   /** Estimated nanoseconds of the dispatches that several threads share; 0 where it does not pay. */
   readonly sharedCost: number
-  /** Number of the first entry of each kernel, and `count` at the end. */
+  /** Number of the first entry of each kernel, and that of all entries at the end. */
   readonly kernelEntries: readonly number[]
   readonly #code: CodeTable
   readonly #heap: SharedHeap
@@ -88,25 +96,33 @@ export class Program {
     const { heap, code, features, shareAlways, blas } = parts
     this.#heap = heap
     this.#code = code
-    const requests: ArenaRequest[] = []
-    const bufferRequest = plan.buffers.map((b) => (b.kind === 'temp' ? requests.push(b) - 1 : -1))
+    const { kernels, buffers } = plan
     const dispatches: AnyDispatch[] = []
-    const scratchOf: number[][] = []
+    const kernelOf: number[] = []
     const kernelEntries: number[] = []
-    for (let step = 0; step < plan.kernels.length; step++) {
-      const scratch: number[] = []
-      const ctx: LowerContext = {
-        features,
-        scratch: (bytes) => scratch.push(requests.push({ bytes, firstUse: step, lastUse: step }) - 1) - 1,
-      }
+    const scratchBytes = kernels.map((): number[] => [])
+    for (const [k, kernel] of kernels.entries()) {
+      const ctx: LowerContext = { features, scratch: (bytes) => scratchBytes[k].push(bytes) - 1 }
       kernelEntries.push(dispatches.length)
-      for (const dispatch of lower(plan.kernels[step], ctx, blas)) {
+      for (const dispatch of lower(kernel, ctx, blas)) {
         dispatches.push(dispatch)
-        scratchOf.push(scratch)
+        kernelOf.push(k)
       }
     }
-    this.count = dispatches.length
-    this.kernelEntries = [...kernelEntries, this.count]
+    this.kernelEntries = [...kernelEntries, dispatches.length]
+    const isOurs = (k: number) =>
+      dispatches.slice(this.kernelEntries[k], this.kernelEntries[k + 1]).every((d) => !('native' in d))
+    this.stages = stagesOf(kernels, (k) => isShortProduct(kernels[k]) && isOurs(k))
+
+    const requests: ArenaRequest[] = []
+    const { first, last } = lifetimesOf(kernels, this.stages, buffers.length)
+    const bufferRequest = buffers.map((b, i) =>
+      b.kind === 'temp' ? requests.push({ bytes: b.bytes, firstUse: first[i], lastUse: last[i] }) - 1 : -1,
+    )
+    const scratchOf = kernels.map((): number[] => [])
+    for (const [at, stage] of this.stages.entries())
+      for (const k of stage)
+        scratchOf[k] = scratchBytes[k].map((bytes) => requests.push({ bytes, firstUse: at, lastUse: at }) - 1)
     const { offsets, total } = placeInArena(requests)
     this.arenaBytes = total
     this.localBytes = dispatches.reduce(
@@ -114,31 +130,85 @@ export class Program {
       0,
     )
 
-    const isShared = (d: AnyDispatch): d is Dispatch =>
-      !('native' in d) && (shareAlways || (d.cost >= SHARED_DISPATCH && d.units > d.grain))
-    const sharedCost = dispatches.reduce((sum, d) => sum + (isShared(d) ? d.cost : 0), 0)
+    const steps = this.#stepsOf()
+    this.count = steps.length
+    const isShared = (step: readonly number[]): boolean => {
+      const all = step.map((i) => dispatches[i])
+      if (all.some((d) => 'native' in d)) return false
+      const ours = all as Dispatch[]
+      const grains = ours.reduce((sum, d) => sum + grainsOf(d, shareAlways), 0)
+      return shareAlways || (costOf(ours) >= SHARED_DISPATCH && grains > 1)
+    }
+    const costOf = (ours: readonly AnyDispatch[]) =>
+      ours.reduce((sum, d) => sum + ('native' in d ? 0 : d.cost), 0)
+    const sharedCost = steps.reduce(
+      (sum, step) => sum + (isShared(step) ? costOf(step.map((i) => dispatches[i])) : 0),
+      0,
+    )
     this.sharedCost = shareAlways || sharedCost >= SHARED_PLAN ? sharedCost : 0
 
     const codes = dispatches.map((d) => ('native' in d ? NATIVE_CODE : code.number(d)))
-    let words = ENTRY_WORDS * this.count
-    for (const { args } of dispatches) for (let i = 0; i < args.length; i++) words += wordsOf(args[i])
+    const members = steps.reduce((sum, step) => sum + (step.length > 1 ? step.length : 0), 0)
+    const words = dispatches.reduce(
+      (sum, d) => sum + d.args.reduce((n, arg) => n + wordsOf(arg), 0),
+      ENTRY_WORDS * (dispatches.length + this.count) + 2 * members,
+    )
     this.address = heap.allocate(words * 4)
-    let block = this.address / 4 + ENTRY_WORDS * this.count
-    for (let i = 0; i < dispatches.length; i++) {
+    this.schedule = this.address + 4 * ENTRY_WORDS * dispatches.length
+    const placeOf = (i: number) => this.address / 4 + i * ENTRY_WORDS
+    let block = this.schedule / 4 + ENTRY_WORDS * this.count
+    const writeEntry = (entry: number, i: number, isParallel: boolean) => {
       const dispatch = dispatches[i]
-      const entry = this.address / 4 + i * ENTRY_WORDS
-      heap.i32[entry + ENTRY.code] = codes[i]
       const isNative = 'native' in dispatch
-      heap.u32[entry + ENTRY.args] = block
+      heap.i32[entry + ENTRY.code] = codes[i]
+      heap.u32[entry + ENTRY.args] = blocks[i]
       heap.i32[entry + ENTRY.units] = isNative ? 1 : dispatch.units
       heap.i32[entry + ENTRY.grain] = isNative || shareAlways ? 1 : dispatch.grain
-      heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && isShared(dispatch) ? 1 : 0
-      const { args } = dispatch
-      for (let a = 0; a < args.length; a++) {
-        this.#addWord(block, args[a], plan, bufferRequest, offsets, scratchOf[i])
-        block += wordsOf(args[a])
+      heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && isParallel ? 1 : 0
+    }
+    const blocks: number[] = []
+    for (const [i, dispatch] of dispatches.entries()) {
+      blocks.push(block)
+      writeEntry(placeOf(i), i, isShared([i]))
+      for (const arg of dispatch.args) {
+        this.#addWord(block, arg, plan, bufferRequest, offsets, scratchOf[kernelOf[i]])
+        block += wordsOf(arg)
       }
     }
+    for (const [s, step] of steps.entries()) {
+      const entry = this.schedule / 4 + s * ENTRY_WORDS
+      if (step.length === 1) {
+        writeEntry(entry, step[0], isShared(step))
+        continue
+      }
+      let grains = 0
+      heap.i32[entry + ENTRY.code] = GROUP_CODE
+      heap.u32[entry + ENTRY.args] = block
+      heap.i32[entry + ENTRY.members] = step.length
+      for (const i of step) {
+        heap.u32[block++] = placeOf(i)
+        heap.i32[block++] = grains
+        grains += grainsOf(dispatches[i] as Dispatch, shareAlways)
+      }
+      heap.i32[entry + ENTRY.units] = grains
+      heap.i32[entry + ENTRY.grain] = 1
+      heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && isShared(step) ? 1 : 0
+    }
+  }
+
+  /** Numbers of the dispatches that run side by side, step by step: the first ones of a stage's kernels, the second ones, ... */
+  #stepsOf(): number[][] {
+    const steps: number[][] = []
+    for (const stage of this.stages) {
+      const ofKernel = stage.map((k) => {
+        const [from, to] = [this.kernelEntries[k], this.kernelEntries[k + 1]]
+        return Array.from({ length: to - from }, (_, i) => from + i)
+      })
+      const most = Math.max(...ofKernel.map((entries) => entries.length))
+      for (let d = 0; d < most; d++)
+        steps.push(ofKernel.filter((entries) => d < entries.length).map((entries) => entries[d]))
+    }
+    return steps
   }
 
   #addWord(
@@ -204,14 +274,15 @@ export class Program {
 
   describe(): string {
     const { i32 } = this.#heap
-    const lines = Array.from({ length: this.count }, (_, i) => {
+    const line = (i: number): string => {
       const entry = this.address / 4 + i * ENTRY_WORDS
       const kernel = this.kernelEntries.findLastIndex((first) => first <= i)
       const [code, units, grain] = [ENTRY.code, ENTRY.units, ENTRY.grain].map((word) => i32[entry + word])
-      if (code === NATIVE_CODE) return `  kernel ${kernel}: sgemm of the system BLAS`
-      return `  kernel ${kernel}: module ${code}, ${units} units by ${grain}: ${this.#code.key(code)}`
-    })
-    return `program of ${this.count} dispatches, ${this.arenaBytes} bytes of arena\n${lines.join('\n')}`
+      if (code === NATIVE_CODE) return `kernel ${kernel}: sgemm of the system BLAS`
+      return `kernel ${kernel}: module ${code}, ${units} units by ${grain}: ${this.#code.key(code)}`
+    }
+    const lines = this.#stepsOf().map((step) => `  ${step.map(line).join('\n  | ')}`)
+    return `program of ${this.kernelEntries.at(-1)} dispatches in ${this.count} steps, ${this.arenaBytes} bytes of arena\n${lines.join('\n')}`
   }
 
   /** May be called twice. */

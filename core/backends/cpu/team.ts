@@ -3,7 +3,7 @@
  * for those that joined. A worker that comes late does not join, so nobody waits for a thread that never started.
  */
 import type { AddressBits } from './assembler.ts'
-import { CONTROL, codeWord, ENTRY, ENTRY_WORDS, NATIVE_CODE } from './control.ts'
+import { CONTROL, codeWord, ENTRY, ENTRY_WORDS, GROUP_CODE, NATIVE_CODE } from './control.ts'
 import { growMemory } from './memory.ts'
 
 type RunFunction = (args: number, start: number, end: number, local: number) => void
@@ -104,14 +104,29 @@ export class TeamThread {
       } else if (words[entry + ENTRY.code] === NATIVE_CODE) {
         this.#runNative(words[entry + ENTRY.args] >>> 0)
         sinceLook = 64
-      } else if (units > 0)
-        this.#function(words[entry + ENTRY.code])(argsOf(words, entry), 0, units, this.#local())
+      } else if (words[entry + ENTRY.code] === GROUP_CODE) this.#runGroup(entry)
+      else if (units > 0) this.#runUnits(entry, 0, units)
       if (isTimed && ++sinceLook >= 16) {
         sinceLook = 0
         if (performance.now() >= deadline) return i + 1
       }
     }
     return count
+  }
+
+  #runUnits(entry: number, start: number, end: number): void {
+    const words = this.#words
+    this.#function(words[entry + ENTRY.code])(argsOf(words, entry), start, end, this.#local())
+  }
+
+  /** Alone, member by member. */
+  #runGroup(group: number): void {
+    const words = this.#words
+    const members = words[group + ENTRY.args] >>> 0
+    for (let m = 0; m < words[group + ENTRY.members]; m++) {
+      const entry = words[members + 2 * m] >>> 0
+      this.#runUnits(entry, 0, words[entry + ENTRY.units])
+    }
   }
 
   #runNative(args: number): void {
@@ -173,6 +188,10 @@ export class TeamThread {
   /** Takes units until none are left. */
   #work(entry: number): void {
     const words = this.#words
+    if (words[entry + ENTRY.code] === GROUP_CODE) {
+      this.#workOnGroup(entry)
+      return
+    }
     const run = this.#function(words[entry + ENTRY.code])
     const args = argsOf(words, entry)
     const units = words[entry + ENTRY.units]
@@ -182,6 +201,23 @@ export class TeamThread {
       const start = Atomics.add(words, CONTROL.next, grain)
       if (start >= units) return
       run(args, start, Math.min(units, start + grain), local)
+    }
+  }
+
+  /** Takes grains of a group's members until none are left. */
+  #workOnGroup(group: number): void {
+    const words = this.#words
+    const members = words[group + ENTRY.args] >>> 0
+    const grains = words[group + ENTRY.units]
+    let member = 0
+    for (;;) {
+      const taken = Atomics.add(words, CONTROL.next, 1)
+      if (taken >= grains) return
+      while (member + 1 < words[group + ENTRY.members] && words[members + 2 * member + 3] <= taken) member++
+      const entry = words[members + 2 * member] >>> 0
+      const grain = words[entry + ENTRY.grain]
+      const start = (taken - words[members + 2 * member + 1]) * grain
+      this.#runUnits(entry, start, Math.min(words[entry + ENTRY.units], start + grain))
     }
   }
 

@@ -195,7 +195,7 @@ describe('cpu', () => {
 
   it('describes the modules of a plan and how their units are taken', () => {
     expect(doubling(cpu, 10_000).describe?.()).toMatch(
-      /^program of 2 dispatches, 40000 bytes of arena\n {2}kernel 0: module \d+, 3 units by \d+: map/,
+      /^program of 2 dispatches in 2 steps, 40000 bytes of arena\n {2}kernel 0: module \d+, 3 units by \d+: map/,
     )
   })
 

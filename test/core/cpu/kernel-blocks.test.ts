@@ -32,6 +32,9 @@ describe('matmul', () => {
     ['one row, inner products', [1, 1, 333, 1001], true],
     ['seven rows, rows of b where they are', [1, 7, 205, 97], true],
     ['rows of b where they are, in two blocks', [1, 70, 107, 3001], true],
+    ['strips of b beside packed rows, two cuts of them', [1, 400, 150, 520], true],
+    ['the same with b along N', [1, 400, 150, 520], false],
+    ['strips of b, rows in two parts: 16 MiB of panels', [1, 1700, 65, 2600], false],
     ['strips of b, the last ones cut', [1, 17, 83, 50], false],
   ]
   test.each(cases)('%s', async (name, [batch, m, n, k], transposed) => {

@@ -7,8 +7,8 @@ export const TILE_ZEROS = 16 * 4
 /** Bytes of thread-local scratch that `tile` uses: the zeros, and a tile for the edges. */
 export const TILE_SCRATCH = TILE_ZEROS + PANEL_A * 16 * 4
 
-/** Blocks of K whose panels (33 KiB at most) stay in the first-level cache beside each other. */
-const LARGEST_K_BLOCK = 384
+/** Blocks of K whose panels (44 KiB at most) stay in the first-level cache beside each other; a smaller one keeps that of a. */
+const LARGEST_K_BLOCK = 512
 
 /** Even blocks of K, whole steps of the unrolled micro-kernel. The order of the sum follows from K alone. */
 export const kBlockOf = (k: number): number => {

@@ -1,6 +1,7 @@
 import type { CallKernel } from '../../../plan/kernel.ts'
 import type { Dispatch, LowerContext } from '../dispatch.ts'
 import { lowerPacked } from './matmul-packed.ts'
+import { isInPackedStrips, lowerPackedStrips } from './matmul-packed-strips.ts'
 import { matmulProblem } from './matmul-problem.ts'
 import { fewRowsProblem, lowerFewRows } from './matmul-rows.ts'
 import { isSmallBatched, lowerSmallBatched } from './matmul-small.ts'
@@ -15,5 +16,6 @@ export function lowerMatmul(kernel: CallKernel, ctx: LowerContext): Dispatch[] {
   if (isInStrips(problem)) return lowerStrips(problem, ctx.features)
   const fewRows = fewRowsProblem(problem)
   if (fewRows) return lowerFewRows(fewRows, ctx)
+  if (isInPackedStrips(problem)) return lowerPackedStrips(problem, ctx)
   return isSmallBatched(problem) ? lowerSmallBatched(problem, ctx) : lowerPacked(problem, ctx)
 }
