@@ -19,8 +19,8 @@ function textLengths(): number[] {
   const lengths: number[] = []
   let [left, state] = [700, 7]
   while (left > 0) {
-    state = (state * 1103515245 + 12345) % 2147483648
-    lengths.push(Math.min(left, 8 + (state % 32)))
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0
+    lengths.push(Math.min(left, 8 + (state >>> 27)))
     left -= lengths[lengths.length - 1]
   }
   return lengths

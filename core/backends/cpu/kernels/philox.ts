@@ -44,8 +44,12 @@ export function philoxStream(f: FunctionBuilder, key: PhiloxKey): PhiloxStream {
     const low = f.let(base0.splat())
     const c0 = f.let(low.add(lanes))
     const c1 = f.let(key.counter1.add(carry).splat().sub(c0.ltU(low)))
-    let counter: I32x4[] = [c0, c1, I32x4.const(0), I32x4.const(0)]
-    for (const [k0, k1] of keys) {
+    // the upper words of the counter are 0: half of the first round's products are known
+    const [[firstKey0, firstKey1], ...otherKeys] = keys
+    const a = wideMultiply(c0, multipliers[0])
+    const second = f.let(a.high.xor(firstKey1))
+    let counter: I32x4[] = [f.let(c1.xor(firstKey0)), I32x4.const(0), second, f.let(a.low)]
+    for (const [k0, k1] of otherKeys) {
       const a = wideMultiply(counter[0], multipliers[0])
       const b = wideMultiply(counter[2], multipliers[1])
       counter = [
