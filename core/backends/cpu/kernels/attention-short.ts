@@ -122,12 +122,14 @@ export function eachSegment(
     }
     const batchHead = f.let(unit.remU(p.batchHeads))
     const at = f.let(p.cuSeqlens.at(unit.divU(p.batchHeads), 4))
-    const from = f.let(at.load(0))
+    // whatever the tensor holds, only tokens that exist are touched, and no more than fit the scratch
+    const from = f.let(at.load(0).maxS(I32.const(0)))
     const length = f.let(at.load(4).sub(from))
-    const clipped = (limit: I32) => f.let(length.minS(f.let(limit.sub(from))).maxS(I32.const(0)))
+    const isOwned = isShort(at.load(4).sub(at.load(0))).and(isShort(length))
+    const clipped = (limit: I32) => f.let(f.let(length.minS(f.let(limit.sub(from)))).maxS(I32.const(0)))
     const segment = { query: from, queries: clipped(p.queries), key: from, keys: clipped(p.kvLength) }
     f.if(
-      isShort(length),
+      isOwned,
       () => short(batchHead, segmentOf(f, segment)),
       () => other(batchHead, segment),
     )
@@ -194,10 +196,7 @@ export const maskAt = (c: ShortContext, s: Segment, row: Address, j: I32, half: 
 export const maskRow = (c: ShortContext, s: Segment, head: Head, query: I32): Address =>
   c.f.let(head.mask.at(query, c.p.maskRow).at(s.key, c.p.maskColumn))
 
-/**
- * Lanes that no query `query` may see: of keys `j` to `j` + 8 of the segment, those beyond its last one, or later ones where
- * attention is causal.
- */
+/** The last key of the segment that query `query` sees; -1 or less where there is none. */
 export function lastSeen(c: ShortContext, s: Segment, query: I32): I32 {
   const last = s.keys.sub(1)
   if (!c.code.causal) return last
@@ -206,6 +205,7 @@ export function lastSeen(c: ShortContext, s: Segment, query: I32): I32 {
 }
 
 const lanesOf = [I32x4.const(0, 1, 2, 3), I32x4.const(4, 5, 6, 7)]
+/** Which of four lanes (`half` of the keys from `j` on) lie beyond the last key that is seen. */
 export const unseenLanes = (j: I32, last: I32, half: 0 | 1): I32x4 => lanesOf[half].gtS(last.sub(j).splat())
 
 /** Units that a thread takes at a time: heads side by side lie side by side in memory. */
