@@ -15,6 +15,8 @@ import { emitRowsTile } from './matmul-streamed-tile.ts'
 /** Rows of a tile, and of one for what is left over: 6 are faster by the row. */
 const HEIGHT = 6
 const LOW = 4
+/** Fewer rows of float32 wait for memory, which is read in longer runs by a kernel that packs nothing. */
+const FEWEST = 9
 /** Columns of a strip: two lines of the cache, which are fetched together. */
 const STRIP = 32
 
@@ -133,7 +135,7 @@ export const isInStrips = (p: MatmulProblem): boolean =>
   p.batches === 1 &&
   p.a.strides.at(-1) === 1 &&
   p.b.strides.at(-1) === 1 &&
-  p.m > 8 &&
+  p.m >= (p.b.dtype === 'float32' ? FEWEST : HEIGHT) &&
   p.m <= 128 &&
   p.n >= 2 * STRIP &&
   p.k > 0 &&
