@@ -8,6 +8,8 @@ import type { Blas } from './library.ts'
 
 /** Products with fewer rows or columns read their matrix once, at the speed of memory: our own kernels do that. */
 const LEAST_SIDE = 16
+/** Fewer rows go through our kernels faster than through OpenBLAS, which packs both operands. */
+const LEAST_ROWS = 40
 /** Multiplications from which a call of the library pays: the table in docs/performance.md. */
 const LEAST_WORK = 2 ** 22
 /** Multiplications of one call: about 20 ms, so that the event loop turns in between. */
@@ -35,7 +37,7 @@ function layoutOf(o: CallOperand): Layout | null {
 
 /** Whether the library is asked; by shape alone, so that a product gives the same bits wherever it is. */
 const isWorthwhile = ({ m, n, k }: MatmulProblem): boolean =>
-  Math.min(m, n, k) >= LEAST_SIDE && m * n * k >= LEAST_WORK
+  m >= LEAST_ROWS && Math.min(n, k) >= LEAST_SIDE && m * n * k >= LEAST_WORK
 
 const biasBlock = argumentBlock({ c: 'address', bias: 'address', bytes: 'i32' })
 
@@ -82,7 +84,7 @@ export function lowerGemm(kernel: CallKernel, blas: () => Blas | null): (Dispatc
   const [a, b] = [layoutOf(p.a), layoutOf(p.b)]
   if (!a || !b || !blas()) return null
   const [atA, atB, atC] = [p.a, p.b, p.c].map(batchOffsets)
-  const rowsAtATime = Math.max(LEAST_SIDE, Math.floor(MOST_WORK / (p.n * p.k)))
+  const rowsAtATime = Math.max(LEAST_ROWS, Math.floor(MOST_WORK / (p.n * p.k)))
   const rowStrideA = p.a.strides.at(-2)!
   const calls: NativeDispatch[] = []
   for (let batch = 0; batch < p.batches; batch++)
