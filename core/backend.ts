@@ -1,5 +1,5 @@
 import type { TypedArray } from './dtype.ts'
-import type { CallKernel, KernelPlan } from './plan/kernel.ts'
+import type { CallKernel, KernelPlan, MapKernel } from './plan/kernel.ts'
 
 export type DeviceName = 'cpu' | 'webgpu' | 'reference'
 
@@ -59,6 +59,11 @@ export interface Backend {
   readonly float64?: boolean
   /** Whether there is a kernel for this call (its buffers are not numbered yet); otherwise the op is decomposed. */
   supports(call: Pick<CallKernel, 'name' | 'inputs' | 'outputs' | 'attrs'>): boolean
+  /**
+   * Whether this product's kernel can apply a map over [all rows, N] to its result as it is made, and gains by it; never,
+   * where it is absent.
+   */
+  takesEpilogue?(product: CallKernel, map: MapKernel): boolean
   /** Contents are undefined. Throws one clear error when memory is short. */
   allocate(bytes: number): DeviceBuffer
   free(buffer: DeviceBuffer): void

@@ -89,7 +89,7 @@ function prepareJob({ targets, effects }: Segment, backend: Backend): Job {
       return { buffer, offset: 0 }
     })
   for (const v of graph.roots) rootBuffers.push(backend.allocate(Math.max(4, deviceBytes(v))))
-  const timer = timePlan(graph, planned.executable, planned.hit)
+  const timer = timePlan(graph, backend, planned.executable, planned.hit)
   return { graph, backend, rootBuffers, transient, bindings, planned, timer }
 }
 

@@ -1,4 +1,4 @@
-/** A buffer that is needed from step `firstUse` to step `lastUse`, both included. */
+/** A buffer that is needed from step `firstUse` to step `lastUse`, both included; never where they are -1. */
 export interface ArenaRequest {
   readonly bytes: number
   readonly firstUse: number
@@ -21,7 +21,7 @@ export interface ArenaPlacement {
 export function placeInArena(requests: readonly ArenaRequest[], align = 64): ArenaPlacement {
   const offsets = new Array<number>(requests.length).fill(0)
   const order: number[] = []
-  for (const [i, request] of requests.entries()) if (request.bytes > 0) order.push(i)
+  for (const [i, request] of requests.entries()) if (request.bytes > 0 && request.lastUse >= 0) order.push(i)
   order.sort((a, b) => requests[b].bytes - requests[a].bytes || a - b)
   // what is placed already, by offset
   const first = new Int32Array(order.length)

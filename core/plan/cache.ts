@@ -2,7 +2,7 @@
 import type { Backend, Executable } from '../backend.ts'
 import { debug } from '../debug.ts'
 import type { PendingGraph } from './graph-key.ts'
-import type { KernelPlan } from './kernel.ts'
+import { forEachOperand, type KernelPlan } from './kernel.ts'
 import { lower } from './lower.ts'
 
 /** A training step's plan takes about half a megabyte of heap; lengths that never repeat fill the cache and gain nothing. */
@@ -48,7 +48,7 @@ export function planFor(graph: PendingGraph, backend: Backend): CachedPlan & { h
   }
   known?.executable.dispose()
   misses++
-  const plan = lower(graph)
+  const plan = lower(graph, { backend })
   debug(3, () => describe(plan))
   const made = { executable: backend.prepare(plan), kernelCount: plan.kernels.length, key: graph.key }
   debug(4, () => made.executable.describe?.() ?? `${backend.name} does not describe its kernels`)
@@ -76,13 +76,11 @@ export function clearPlans(): void {
 
 function describe(plan: KernelPlan): string {
   const lines = plan.kernels.map((k, i) => {
-    const out =
-      k.kind === 'call'
-        ? k.outputs.map((o) => `${o.buffer}[${o.shape}]`)
-        : k.stores.map((s) => s.operand.buffer)
-    const ins = (k.kind === 'call' ? k.inputs : k.loads).map((o) => o.buffer)
-    const size = k.kind === 'call' ? '' : ` over [${k.shape}]`
-    return `  ${i} ${k.kind} ${k.label}${size}: ${ins.join(' ')} -> ${out.join(' ')}`
+    const shapes = k.kind === 'call' ? k.outputs.map((o) => `[${o.shape}]`).join(' ') : `[${k.shape}]`
+    const ins: number[] = []
+    const outs: number[] = []
+    forEachOperand(k, ({ buffer }, isWritten) => (isWritten ? outs : ins).push(buffer))
+    return `  ${i} ${k.kind} ${k.label} ${k.kind === 'call' ? 'to' : 'over'} ${shapes}: ${ins.join(' ')} -> ${outs.join(' ')}`
   })
   return `plan of ${plan.kernels.length} kernels, ${plan.buffers.length} buffers\n${lines.join('\n')}`
 }

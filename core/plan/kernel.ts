@@ -85,6 +85,16 @@ export interface CallOperand {
   readonly offset: number
 }
 
+/**
+ * A map that a product's kernel applies to each piece of its result, as soon as that is finished and while it is in the cache.
+ */
+export interface Epilogue {
+  /** Over [all rows, N]. Its loads of the product's buffer lie as the product does: they are the element just computed. */
+  readonly map: MapKernel
+  /** Whether the product itself is written to its buffer as well. */
+  readonly keepsProduct: boolean
+}
+
 /** A hand-written kernel, by name: `CallSpecs` below says what each takes, gives and computes. */
 export interface CallKernel {
   readonly kind: 'call'
@@ -96,6 +106,8 @@ export interface CallKernel {
   readonly scalars: readonly KernelScalar[]
   readonly label: string
   origin?: number
+  /** Of `matmul` only, and where the backend's `takesEpilogue` said that it can. */
+  readonly epilogue?: Epilogue
 }
 
 /**
@@ -158,14 +170,18 @@ export interface KernelPlan {
   readonly scalarCount: number
 }
 
-/** All operands of a kernel, with whether it writes them. */
+/** All operands of a kernel that are in memory, with whether it writes them. */
 export function forEachOperand(
   k: Kernel,
   visit: (operand: Operand | CallOperand, isWritten: boolean) => void,
 ): void {
   if (k.kind === 'call') {
+    const { epilogue } = k
     for (const o of k.inputs) visit(o, false)
-    for (const o of k.outputs) visit(o, true)
+    if (epilogue?.keepsProduct !== false) for (const o of k.outputs) visit(o, true)
+    if (!epilogue) return
+    for (const o of epilogue.map.loads) if (o.buffer !== k.outputs[0].buffer) visit(o, false)
+    for (const s of epilogue.map.stores) visit(s.operand, true)
   } else {
     for (const o of k.loads) visit(o, false)
     for (const s of k.stores) visit(s.operand, true)

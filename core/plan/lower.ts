@@ -1,4 +1,5 @@
 /** From the pending graph to kernels over numbered buffers. */
+import type { Backend } from '../backend.ts'
 import { dtypeInfo } from '../dtype.ts'
 import { acc, constant, type Expr } from '../expr.ts'
 import type { Node, Value } from '../graph.ts'
@@ -13,6 +14,7 @@ import {
 import { contiguousStrides, numel } from '../shape.ts'
 import { contiguousView, isContiguous, sliceView, type View } from '../view.ts'
 import { Analysis, callView, isPending, throughViews } from './analyze.ts'
+import { joinEpilogues } from './epilogue.ts'
 import type { PendingGraph } from './graph-key.ts'
 import {
   type CallOperand,
@@ -27,12 +29,19 @@ import { collapse, LoopBuilder, type LoopContext, NeedsStorage, type Place, toOp
 import { mergeMaps } from './merge.ts'
 import { isPartial, Overwrites } from './overwrites.ts'
 
+export interface LowerOptions {
+  /** Kernels say which node they compute. */
+  readonly origins?: boolean
+  /** Says which joins its kernels can do. */
+  readonly backend?: Pick<Backend, 'takesEpilogue'>
+}
+
 /** Plans a graph. Values that turn out to need memory are added until every kernel can be built. */
-export function lower(graph: PendingGraph, options: { origins?: boolean } = {}): KernelPlan {
+export function lower(graph: PendingGraph, options: LowerOptions = {}): KernelPlan {
   const forced = new Set<Value>()
   for (;;) {
     try {
-      return new Lowering(graph, forced).run(options.origins ?? false)
+      return new Lowering(graph, forced).run(options)
     } catch (e) {
       if (!(e instanceof NeedsStorage) || forced.has(e.value)) throw e
       forced.add(e.value)
@@ -68,13 +77,16 @@ class Lowering implements LoopContext {
     }
   }
 
-  run(origins: boolean): KernelPlan {
+  run({ origins, backend }: LowerOptions): KernelPlan {
     for (const node of this.graph.nodes) {
       const first = this.kernels.length
       this.emit(node)
       if (origins) for (let k = first; k < this.kernels.length; k++) this.kernels[k].origin = node.position
     }
-    const kernels = mergeMaps(this.kernels, this.buffers.length)
+    const merged = mergeMaps(this.kernels, this.buffers.length)
+    const kernels = backend?.takesEpilogue
+      ? joinEpilogues(merged, this.buffers, (product, map) => backend.takesEpilogue!(product, map))
+      : merged
     markLifetimes(kernels, this.buffers)
     return { kernels, buffers: this.buffers, scalarCount: this.graph.scalars.length }
   }

@@ -1,5 +1,5 @@
 /** What an evaluation tells a profile: which kernels ran, from where in the model, for how long. */
-import type { Executable } from '../backend.ts'
+import type { Backend, Executable } from '../backend.ts'
 import type { PendingGraph } from '../plan/graph-key.ts'
 import { lower } from '../plan/lower.ts'
 import { type Origin, originOf } from './scope.ts'
@@ -43,8 +43,8 @@ interface KernelInfo extends Work {
 }
 
 /** Cached plans keep no kernels, and the same plan may serve other modules: they are made anew, which costs a cache miss. */
-function kernelsOf(graph: PendingGraph): KernelInfo[] {
-  const { kernels, buffers } = lower(graph, { origins: true })
+function kernelsOf(graph: PendingGraph, backend: Backend): KernelInfo[] {
+  const { kernels, buffers } = lower(graph, { origins: true, backend })
   const values: RunValues = {
     scalar: (slot) => graph.scalars[slot],
     host: (buffer) => {
@@ -56,17 +56,22 @@ function kernelsOf(graph: PendingGraph): KernelInfo[] {
   }
   return kernels.map((k) => ({
     // all products are one op here, whichever way they were recorded
-    label: k.kind === 'call' ? k.name : k.label,
+    label: k.kind !== 'call' ? k.label : k.epilogue ? `${k.name} & ${k.epilogue.map.label}` : k.name,
     origin: k.origin === undefined ? undefined : originOf(graph.nodes[k.origin]),
     ...workOf(k, values),
   }))
 }
 
 /** Called before a plan runs, while its graph is whole; null unless a profile is being made. */
-export function timePlan(graph: PendingGraph, executable: Executable, cacheHit: boolean): PlanTimer | null {
+export function timePlan(
+  graph: PendingGraph,
+  backend: Backend,
+  executable: Executable,
+  cacheHit: boolean,
+): PlanTimer | null {
   if (!recorder) return null
   const to = recorder
-  const kernels = kernelsOf(graph)
+  const kernels = kernelsOf(graph, backend)
   let start = 0
   let isTimed = false
   const whole = (milliseconds: number) =>

@@ -1,7 +1,7 @@
 /** How much a kernel computes and moves, counted from its operands. */
 import { dtypeInfo } from '../dtype.ts'
 import type { Expr } from '../expr.ts'
-import { type CallKernel, forEachOperand, type Kernel } from '../plan/kernel.ts'
+import { type CallKernel, forEachOperand, type Kernel, type MapKernel } from '../plan/kernel.ts'
 import { numel } from '../shape.ts'
 
 export interface Work {
@@ -37,7 +37,7 @@ function bytesOf(k: Kernel): number {
   let bytes = 0
   forEachOperand(k, (o) => {
     if (o.buffer < 0) return
-    const shape = 'shape' in o ? o.shape : (k as Exclude<Kernel, CallKernel>).shape
+    const shape = 'shape' in o ? o.shape : (k.kind === 'call' ? k.epilogue!.map : k).shape
     bytes += distinct(shape, o.strides) * dtypeInfo(o.dtype).deviceBytes
   })
   return bytes
@@ -83,6 +83,8 @@ function callFlops(k: CallKernel, run: RunValues): number {
   return counted * (PER_ELEMENT[k.name] ?? 0)
 }
 
+const mapFlops = (k: MapKernel): number => numel(k.shape) * operations(k.stores.map((s) => s.value))
+
 /** Tables are read by row: as much as comes out of them. */
 function callBytes(k: CallKernel): number {
   const all = bytesOf(k)
@@ -94,10 +96,11 @@ function callBytes(k: CallKernel): number {
 }
 
 export function workOf(k: Kernel, run: RunValues): Work {
-  if (k.kind === 'call') return { flops: callFlops(k, run), bytes: callBytes(k) }
+  if (k.kind === 'call')
+    return { flops: callFlops(k, run) + (k.epilogue ? mapFlops(k.epilogue.map) : 0), bytes: callBytes(k) }
+  if (k.kind === 'map') return { flops: mapFlops(k), bytes: bytesOf(k) }
   const elements = numel(k.shape)
   const values = k.stores.map((s) => s.value)
-  if (k.kind === 'map') return { flops: elements * operations(values), bytes: bytesOf(k) }
   const kept = numel(k.shape.slice(0, k.shape.length - k.reducedRank))
   return { flops: elements * (operations([k.body]) + 1) + kept * operations(values), bytes: bytesOf(k) }
 }

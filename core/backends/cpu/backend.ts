@@ -1,14 +1,15 @@
 import type { Backend, BackendMemory, Binding, DeviceBuffer, Executable, KernelTimer } from '../../backend.ts'
 import type { TypedArray } from '../../dtype.ts'
-import type { CallKernel, KernelPlan } from '../../plan/kernel.ts'
+import type { CallKernel, KernelPlan, MapKernel } from '../../plan/kernel.ts'
 import { turn } from '../../turn.ts'
-import { runGemm } from './blas/gemm.ts'
+import { isGemm, runGemm } from './blas/gemm.ts'
 import type { Blas } from './blas/library.ts'
 import { CodeTable } from './code-table.ts'
 import { CONTROL, CONTROL_BYTES } from './control.ts'
 import type { CpuFeatures } from './dispatch.ts'
 import { CpuBuffer, type HeapOptions, SharedHeap } from './heap.ts'
 import { supportsCall } from './kernels/index.ts'
+import { takesEpilogue } from './kernels/matmul.ts'
 import { Program } from './program.ts'
 import { TeamThread } from './team.ts'
 import { WorkerPool } from './threads.ts'
@@ -91,6 +92,10 @@ export class CpuBackend implements Backend {
 
   supports(call: Pick<CallKernel, 'name' | 'inputs' | 'outputs' | 'attrs'>): boolean {
     return supportsCall(call)
+  }
+
+  takesEpilogue(product: CallKernel, map: MapKernel): boolean {
+    return takesEpilogue(product, map) && !(isGemm(product) && this.#blas())
   }
 
   allocate(bytes: number): DeviceBuffer {

@@ -72,17 +72,27 @@ function batchOffsets(o: CallOperand): number[] {
   return offsets
 }
 
+/** The product that the library computes for a kernel, or null where our own kernels do it. */
+function gemmProblem(kernel: CallKernel): { p: MatmulProblem; a: Layout; b: Layout } | null {
+  if (kernel.name !== 'matmul' || kernel.inputs.some((o) => o.dtype !== 'float32')) return null
+  const p = matmulProblem(kernel)
+  if (!isWorthwhile(p)) return null
+  const [a, b] = [layoutOf(p.a), layoutOf(p.b)]
+  return a && b && { p, a, b }
+}
+
+/** Whether a library takes this kernel where there is one. */
+export const isGemm = (kernel: CallKernel): boolean => gemmProblem(kernel) !== null
+
 /**
  * The calls that compute a matrix product with the library, or null where our own kernels do it: small or thin products,
  * weights kept in 16 bits, operands whose rows or columns do not lie in one run. A bias is what the result holds before the
  * library adds the product to it, in place of the zeros that it would write itself.
  */
 export function lowerGemm(kernel: CallKernel, blas: () => Blas | null): (Dispatch | NativeDispatch)[] | null {
-  if (kernel.name !== 'matmul' || kernel.inputs.some((o) => o.dtype !== 'float32')) return null
-  const p = matmulProblem(kernel)
-  if (!isWorthwhile(p)) return null
-  const [a, b] = [layoutOf(p.a), layoutOf(p.b)]
-  if (!a || !b || !blas()) return null
+  const gemm = kernel.epilogue ? null : gemmProblem(kernel)
+  if (!gemm || !blas()) return null
+  const { p, a, b } = gemm
   const [atA, atB, atC] = [p.a, p.b, p.c].map(batchOffsets)
   const rowsAtATime = Math.max(LEAST_ROWS, Math.floor(MOST_WORK / (p.n * p.k)))
   const rowStrideA = p.a.strides.at(-2)!

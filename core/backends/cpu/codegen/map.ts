@@ -95,7 +95,7 @@ export const lowerMap: Lower<MapKernel> = (kernel, ctx): Dispatch[] => {
 }
 
 /** Nanoseconds, roughly: what an element costs one thread of the reference machine. */
-function elementCost(
+export function elementCost(
   values: readonly Expr[],
   loads: readonly LoopOperand[],
   stores: readonly LoopOperand[],

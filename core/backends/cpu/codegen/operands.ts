@@ -39,8 +39,14 @@ export function loopOperand(o: Operand, strides: readonly number[] = o.strides):
 
 /** Collects an argument block; positions depend on the kernel's structure only. */
 export class ArgumentWords {
-  readonly words: ArgWord[] = []
-  #bytes = 0
+  readonly words: ArgWord[]
+  #bytes: number
+
+  /** Goes on where other arguments end. */
+  constructor(before: readonly ArgWord[] = []) {
+    this.words = [...before]
+    this.#bytes = before.reduce((bytes, word) => bytes + 4 * wordsOf(word), 0)
+  }
 
   /** Adds an argument; gives its byte offset in the block. */
   add(value: ArgWord | number): number {

@@ -4,6 +4,7 @@
  * where they are, where they are contiguous, saves their packing and loses more: 10 to 20 % of the tiles' time, since six
  * short streams are prefetched less well than one long one.)
  */
+import type { Epilogue } from '../../../plan/kernel.ts'
 import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import {
   type ArgWord,
@@ -14,6 +15,7 @@ import {
   shifted,
 } from '../dispatch.ts'
 import { argumentBlock, ceilDiv, operandAddress } from './arguments.ts'
+import { type EpilogueCode, epilogueCode } from './matmul-epilogue.ts'
 import { PANEL_A, panelWidth } from './matmul-pack.ts'
 import { packDispatch } from './matmul-packing.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
@@ -22,6 +24,8 @@ import { emitTile, kBlockOf, TILE_SCRATCH, TILE_ZEROS } from './matmul-tile.ts'
 /** A tile: its panels of a (147 KiB at K = 384) and of b fit the second-level cache. */
 const TILE_ROWS = 16 * PANEL_A
 const TILE_COLUMNS = 64
+/** With an epilogue: longer runs of the operands that it reads and writes beside the tile. */
+const EPILOGUE_COLUMNS = 256
 /** Bytes of packed panels of one operand at a time; larger products are cut along N, M or the batch. */
 const LARGEST_PACKED = 16 << 20
 
@@ -41,13 +45,22 @@ const tileBlock = argumentBlock({
   tilesN: 'i32',
   tilesPerBatch: 'i32',
   tileColumns: 'i32',
+  // of the whole result, where an epilogue goes on: its row that is the first one here, its column, and rows of a batch
+  firstRow: 'i32',
+  firstColumn: 'i32',
+  rowsPerBatch: 'i32',
 })
 
+/** Bytes of a tile that goes nowhere but into the epilogue. */
+const TILE_BYTES = TILE_ROWS * EPILOGUE_COLUMNS * 4
+
 /** Unit: one tile of one batch. */
-function emitTiles(features: CpuFeatures): ModuleBuilder {
+function emitTiles(features: CpuFeatures, epilogue: EpilogueCode | null): ModuleBuilder {
   const module = new ModuleBuilder(features)
   const width = panelWidth(features)
   const tile = emitTile(module, width)
+  const finish = epilogue?.emit(module)
+  const isStored = epilogue?.keepsProduct ?? true
   module.function(
     'run',
     { args: Address, start: I32, end: I32, local: Address },
@@ -61,6 +74,12 @@ function emitTiles(features: CpuFeatures): ModuleBuilder {
         const inBatch = f.let(unit.remU(p.tilesPerBatch))
         const row = f.let(inBatch.divU(p.tilesN).mul(TILE_ROWS))
         const column = f.let(inBatch.remU(p.tilesN).mul(p.tileColumns))
+        const rows = f.let(p.m.sub(row).minS(I32.const(TILE_ROWS)))
+        const columns = f.let(p.tileColumns.minS(p.n.sub(column)))
+        const c = f.let(
+          isStored ? p.c.at(batch, p.batchStrideC).at(row, p.cStride).at(column, 4) : local.add(TILE_SCRATCH),
+        )
+        const cStride = f.let(isStored ? p.cStride : Address.const(EPILOGUE_COLUMNS * 4))
         f.call(
           tile,
           p.a.at(batch, p.batchStrideA),
@@ -69,15 +88,19 @@ function emitTiles(features: CpuFeatures): ModuleBuilder {
           panelsB,
           row.divU(PANEL_A),
           column.divU(width),
-          f.let(p.m.sub(row).minS(I32.const(TILE_ROWS))),
-          f.let(p.tileColumns.minS(p.n.sub(column))),
+          rows,
+          columns,
           p.k,
           p.kBlock,
-          p.c.at(batch, p.batchStrideC).at(row, p.cStride).at(column, 4),
-          p.cStride,
+          c,
+          cStride,
           p.bias.select<Address>(p.bias.at(column, 4), Address.const(0)),
           local,
         )
+        if (finish) {
+          const inResult = p.firstRow.add(batch.mul(p.rowsPerBatch)).add(row)
+          f.call(finish, args, c, cStride, inResult, p.firstColumn.add(column), rows, columns)
+        }
       })
     },
   )
@@ -97,7 +120,7 @@ function atATime(rows: number, rowBytes: number, multiple: number): number {
   return Math.min(rows, fitting)
 }
 
-export function lowerPacked(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
+export function lowerPacked(p: MatmulProblem, ctx: LowerContext, epilogue?: Epilogue): Dispatch[] {
   const { features } = ctx
   const width = panelWidth(features)
   const rowBytes = Math.max(1, p.k) * 4
@@ -129,7 +152,7 @@ export function lowerPacked(p: MatmulProblem, ctx: LowerContext): Dispatch[] {
         } as const
         dispatches.push(packDispatch(p, features, { ...rangeB, ...ofB }))
         const from = { a: scratch(scratchA), b: scratch(scratchB), sharedB }
-        dispatches.push(tilesDispatch(p, ctx, batch, rows, columns, from))
+        dispatches.push(tilesDispatch(p, ctx, { batch, rows, columns }, from, epilogue))
       }
     }
   }
@@ -141,46 +164,56 @@ interface Range {
   readonly count: number
 }
 
+interface Part {
+  readonly batch: Range
+  readonly rows: Range
+  readonly columns: Range
+}
+
 function tilesDispatch(
   p: MatmulProblem,
-  ctx: LowerContext,
-  batch: Range,
-  rows: Range,
-  columns: Range,
+  { features }: LowerContext,
+  { batch, rows, columns }: Part,
   from: { a: ArgWord; b: ArgWord; sharedB: boolean },
+  epilogue: Epilogue | undefined,
 ): Dispatch {
-  const { features } = ctx
   const width = panelWidth(features)
   const tilesM = ceilDiv(rows.count, TILE_ROWS)
   // few rows: narrower tiles, so that there are units for every thread
   const wanted = Math.floor((columns.count * tilesM * batch.count) / 16 / width) * width
-  const tileColumns = Math.min(TILE_COLUMNS, Math.max(16, wanted))
+  const tileColumns = Math.min(epilogue ? EPILOGUE_COLUMNS : TILE_COLUMNS, Math.max(16, wanted))
   const tilesN = ceilDiv(columns.count, tileColumns)
   const cAt = (batch.first * p.m * p.n + rows.first * p.n + columns.first) * 4
+  const words = tileBlock.words({
+    a: from.a,
+    b: from.b,
+    c: shifted(operandAddress(p.c), cAt),
+    bias: p.bias ? shifted(operandAddress(p.bias), columns.first * 4) : 0,
+    m: rows.count,
+    n: columns.count,
+    k: p.k,
+    kBlock: kBlockOf(p.k),
+    cStride: p.n * 4,
+    batchStrideA: ceilDiv(rows.count, PANEL_A) * PANEL_A * p.k * 4,
+    batchStrideB: from.sharedB ? 0 : ceilDiv(columns.count, width) * width * p.k * 4,
+    batchStrideC: p.m * p.n * 4,
+    tilesN,
+    tilesPerBatch: tilesM * tilesN,
+    tileColumns,
+    firstRow: batch.first * p.m + rows.first,
+    firstColumn: columns.first,
+    rowsPerBatch: p.m,
+  })
+  const code = epilogue ? epilogueCode(epilogue, p.c.buffer, words, features) : null
+  const elements = batch.count * rows.count * columns.count
   return {
-    codeKey: `matmul.tiles${width}.${features.relaxedSimd}`,
+    codeKey: `matmul.tiles${width}.${features.relaxedSimd}${code?.key ?? ''}`,
     wide: features.wideSimd,
-    emit: () => emitTiles(features),
-    args: tileBlock.words({
-      a: from.a,
-      b: from.b,
-      c: shifted(operandAddress(p.c), cAt),
-      bias: p.bias ? shifted(operandAddress(p.bias), columns.first * 4) : 0,
-      m: rows.count,
-      n: columns.count,
-      k: p.k,
-      kBlock: kBlockOf(p.k),
-      cStride: p.n * 4,
-      batchStrideA: ceilDiv(rows.count, PANEL_A) * PANEL_A * p.k * 4,
-      batchStrideB: from.sharedB ? 0 : ceilDiv(columns.count, width) * width * p.k * 4,
-      batchStrideC: p.m * p.n * 4,
-      tilesN,
-      tilesPerBatch: tilesM * tilesN,
-      tileColumns,
-    }),
+    emit: () => emitTiles(features, code),
+    args: code?.words ?? words,
     units: batch.count * tilesM * tilesN,
     grain: 1,
-    cost: (2 * batch.count * rows.count * columns.count * p.k) / 50,
-    localBytes: TILE_SCRATCH,
+    cost: elements * ((2 * p.k) / 50 + (code?.elementCost ?? 0)),
+    localBytes: TILE_SCRATCH + (code?.keepsProduct === false ? TILE_BYTES : 0),
   }
 }
