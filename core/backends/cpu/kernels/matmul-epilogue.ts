@@ -31,12 +31,9 @@ export const isEpilogue = (map: MapKernel): boolean =>
 
 /** Operations an element that hide the latency of reading short runs of other operands. */
 const MANY_OPERATIONS = 20
-/** Products so deep that this latency does not show beside them. */
-const DEEP = 1024
-
 /** Whether it gains over a kernel of its own, which reads everything in long runs: docs/performance.md has what was measured. */
-export const paysAsEpilogue = (map: MapKernel, k: number): boolean =>
-  k >= DEEP || countOps(map.stores.map((s) => expandMath(s.value))) >= MANY_OPERATIONS
+export const paysAsEpilogue = (map: MapKernel): boolean =>
+  countOps(map.stores.map((s) => expandMath(s.value))) >= MANY_OPERATIONS
 
 export interface EpilogueCode {
   /** What `emit` depends on. */

@@ -9,27 +9,29 @@ import { isSmallBatched, lowerSmallBatched } from './matmul-small.ts'
 import { isStreamed, lowerStreamed } from './matmul-streamed.ts'
 import { isInStrips, lowerStrips } from './matmul-strips.ts'
 
-/** Large products: packed, and computed in tiles. */
-const isPacked = (p: MatmulProblem): boolean =>
-  !isStreamed(p) && !isInStrips(p) && !fewRowsProblem(p) && !isInPackedStrips(p) && !isSmallBatched(p)
+/** Products of many rows, computed in tiles from packed operands. */
+const isTiled = (p: MatmulProblem): boolean =>
+  !isStreamed(p) && !isInStrips(p) && !fewRowsProblem(p) && (isInPackedStrips(p) || !isSmallBatched(p))
 
 /** Whether a product can apply a map to its result: where it computes it in tiles. */
 export const canTakeEpilogue = (kernel: CallKernel, map: MapKernel): boolean =>
-  isPacked(matmulProblem(kernel)) && isEpilogue(map)
+  isTiled(matmulProblem(kernel)) && isEpilogue(map)
 
 /** Whether it can, and gains by it. */
 export const takesEpilogue = (kernel: CallKernel, map: MapKernel): boolean =>
-  paysAsEpilogue(map, kernel.inputs[0].shape.at(-1)!) && canTakeEpilogue(kernel, map)
+  paysAsEpilogue(map) && canTakeEpilogue(kernel, map)
 
 /** Chooses by shape and strides; a system BLAS would take large float32 products here, before the packed path. */
 export function lowerMatmul(kernel: CallKernel, ctx: LowerContext): Dispatch[] {
   const problem = matmulProblem(kernel)
   if (problem.batches * problem.m * problem.n === 0) return []
-  if (isPacked(problem)) return lowerPacked(problem, ctx, kernel.epilogue)
+  if (isTiled(problem))
+    return isInPackedStrips(problem)
+      ? lowerPackedStrips(problem, ctx, kernel.epilogue)
+      : lowerPacked(problem, ctx, kernel.epilogue)
   if (kernel.epilogue) throw new Error('[matmul] only a product that is computed in tiles has an epilogue')
   if (isStreamed(problem)) return lowerStreamed(problem, ctx)
   if (isInStrips(problem)) return lowerStrips(problem, ctx.features)
   const fewRows = fewRowsProblem(problem)
-  if (fewRows) return lowerFewRows(fewRows, ctx)
-  return isInPackedStrips(problem) ? lowerPackedStrips(problem, ctx) : lowerSmallBatched(problem, ctx)
+  return fewRows ? lowerFewRows(fewRows, ctx) : lowerSmallBatched(problem, ctx)
 }
