@@ -1,5 +1,5 @@
 /** Fine-tuning all-MiniLM on SST-2, the whole step: tokenization, 32 sentences packed into a row, dropout, clipping, AdamW. */
-import { manualSeed, tensor } from '../core/index.ts'
+import { manualSeed, profile, tensor } from '../core/index.ts'
 import { pack } from '../data/index.ts'
 import { AdamW, clipGradNorm_ } from '../nn/optim/index.ts'
 import { AutoTokenizer } from '../transformers/tokenizer/auto.ts'
@@ -59,7 +59,10 @@ export async function prepare(options: BenchOptions): Promise<() => Promise<Samp
 }
 
 export async function run(options: BenchOptions): Promise<BenchResult> {
-  const samples = await sampled(await prepare(options), options.seconds)
+  const train = await prepare(options)
+  const samples = await sampled(train, options.seconds)
+  const { byOp } = await profile(train, { print: false })
+  const perStep = (key: 'calls' | 'bytes') => byOp.reduce((sum, row) => sum + row[key], 0) / STEPS
   return {
     value: round(median(samples.map(({ value }) => value))),
     unit: 'tokens/s',
@@ -68,6 +71,9 @@ export async function run(options: BenchOptions): Promise<BenchResult> {
       tokensPerStep: round(median(samples.map(({ tokens }) => tokens as number)) / STEPS),
       millisecondsPerStep: round(median(samples.map((s) => s.secondsPerStep as number)) * 1000),
       peakBytes: samples.at(-1)!.peakBytes,
+      kernelsPerStep: round(perStep('calls')),
+      // each operand of a kernel once
+      megabytesPerStep: round(perStep('bytes') / 1e6),
       weights: options.models ? 'real' : 'random',
     },
   }

@@ -18,7 +18,7 @@ const STRIP = 64
 const TILE_ROWS = 16 * PANEL_A
 const LARGEST_K = 4096
 /** Wider strips with an epilogue: longer runs of the operands that it reads and writes beside the product. */
-const EPILOGUE_STRIP = 256
+const EPILOGUE_STRIP = 128
 const EPILOGUE_STRIP_BYTES = 1 << 20
 /** Bytes of a tile that goes nowhere but into the epilogue. */
 const TILE_BYTES = TILE_ROWS * EPILOGUE_STRIP * 4
