@@ -60,6 +60,18 @@ export function joinEpilogues(
   buffers: readonly PlanBuffer[],
   takes: TakesEpilogue,
 ): Kernel[] {
+  const products = new Int32Array(buffers.length).fill(-1)
+  let isWorthALook = false
+  for (const [at, k] of kernels.entries())
+    if (k.kind === 'call' && k.name === 'matmul') products[k.outputs[0].buffer] = at
+    else if (k.kind === 'map' && !isWorthALook)
+      isWorthALook = k.loads.some(({ buffer }) => {
+        const product = buffer < 0 || products[buffer] < 0 ? null : (kernels[products[buffer]] as CallKernel)
+        const map = product && fitted(product, k)
+        return map !== null && takes(product!, map)
+      })
+  if (!isWorthALook) return [...kernels]
+
   const { touched, written } = usesOf(kernels, buffers.length)
   const out: (Kernel | null)[] = [...kernels]
   /** Where kernels are now. */

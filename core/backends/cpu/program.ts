@@ -133,54 +133,59 @@ export class Program {
     const steps = this.#stepsOf()
     this.count = steps.length
     const isShared = (step: readonly number[]): boolean => {
-      const all = step.map((i) => dispatches[i])
-      if (all.some((d) => 'native' in d)) return false
-      const ours = all as Dispatch[]
-      const grains = ours.reduce((sum, d) => sum + grainsOf(d, shareAlways), 0)
-      return shareAlways || (costOf(ours) >= SHARED_DISPATCH && grains > 1)
+      let cost = 0
+      let grains = 0
+      for (const i of step) {
+        const d = dispatches[i]
+        if ('native' in d) return false
+        cost += d.cost
+        grains += grainsOf(d, shareAlways)
+      }
+      return shareAlways || (cost >= SHARED_DISPATCH && grains > 1)
     }
-    const costOf = (ours: readonly AnyDispatch[]) =>
-      ours.reduce((sum, d) => sum + ('native' in d ? 0 : d.cost), 0)
-    const sharedCost = steps.reduce(
-      (sum, step) => sum + (isShared(step) ? costOf(step.map((i) => dispatches[i])) : 0),
-      0,
-    )
+    const shared = steps.map(isShared)
+    let sharedCost = 0
+    for (let s = 0; s < steps.length; s++)
+      if (shared[s]) for (const i of steps[s]) sharedCost += (dispatches[i] as Dispatch).cost
     this.sharedCost = shareAlways || sharedCost >= SHARED_PLAN ? sharedCost : 0
 
-    const codes = dispatches.map((d) => ('native' in d ? NATIVE_CODE : code.number(d)))
     const members = steps.reduce((sum, step) => sum + (step.length > 1 ? step.length : 0), 0)
-    const words = dispatches.reduce(
-      (sum, d) => sum + d.args.reduce((n, arg) => n + wordsOf(arg), 0),
-      ENTRY_WORDS * (dispatches.length + this.count) + 2 * members,
-    )
+    let words = ENTRY_WORDS * (dispatches.length + this.count) + 2 * members
+    for (const { args } of dispatches) for (let a = 0; a < args.length; a++) words += wordsOf(args[a])
+    const codes = dispatches.map((d) => ('native' in d ? NATIVE_CODE : code.number(d)))
     this.address = heap.allocate(words * 4)
     this.schedule = this.address + 4 * ENTRY_WORDS * dispatches.length
     const placeOf = (i: number) => this.address / 4 + i * ENTRY_WORDS
     let block = this.schedule / 4 + ENTRY_WORDS * this.count
-    const writeEntry = (entry: number, i: number, isParallel: boolean) => {
+    const writeEntry = (entry: number, i: number, args: number, isParallel: boolean) => {
       const dispatch = dispatches[i]
       const isNative = 'native' in dispatch
       heap.i32[entry + ENTRY.code] = codes[i]
-      heap.u32[entry + ENTRY.args] = blocks[i]
+      heap.u32[entry + ENTRY.args] = args
       heap.i32[entry + ENTRY.units] = isNative ? 1 : dispatch.units
       heap.i32[entry + ENTRY.grain] = isNative || shareAlways ? 1 : dispatch.grain
       heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && isParallel ? 1 : 0
     }
-    const blocks: number[] = []
-    for (const [i, dispatch] of dispatches.entries()) {
-      blocks.push(block)
-      writeEntry(placeOf(i), i, isShared([i]))
-      for (const arg of dispatch.args) {
-        this.#addWord(block, arg, plan, bufferRequest, offsets, scratchOf[kernelOf[i]])
-        block += wordsOf(arg)
+    /** The arguments of a dispatch; gives the number of their first word. */
+    const writeArguments = (i: number): number => {
+      const first = block
+      const { args } = dispatches[i]
+      for (let a = 0; a < args.length; a++) {
+        this.#addWord(block, args[a], plan, bufferRequest, offsets, scratchOf[kernelOf[i]])
+        block += wordsOf(args[a])
       }
+      return first
     }
-    for (const [s, step] of steps.entries()) {
+    for (let s = 0; s < steps.length; s++) {
+      const step = steps[s]
       const entry = this.schedule / 4 + s * ENTRY_WORDS
       if (step.length === 1) {
-        writeEntry(entry, step[0], isShared(step))
+        const args = writeArguments(step[0])
+        writeEntry(placeOf(step[0]), step[0], args, shared[s])
+        writeEntry(entry, step[0], args, shared[s])
         continue
       }
+      for (const i of step) writeEntry(placeOf(i), i, writeArguments(i), isShared([i]))
       let grains = 0
       heap.i32[entry + ENTRY.code] = GROUP_CODE
       heap.u32[entry + ENTRY.args] = block
@@ -192,7 +197,7 @@ export class Program {
       }
       heap.i32[entry + ENTRY.units] = grains
       heap.i32[entry + ENTRY.grain] = 1
-      heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && isShared(step) ? 1 : 0
+      heap.i32[entry + ENTRY.parallel] = this.sharedCost > 0 && shared[s] ? 1 : 0
     }
   }
 
@@ -200,13 +205,14 @@ export class Program {
   #stepsOf(): number[][] {
     const steps: number[][] = []
     for (const stage of this.stages) {
-      const ofKernel = stage.map((k) => {
-        const [from, to] = [this.kernelEntries[k], this.kernelEntries[k + 1]]
-        return Array.from({ length: to - from }, (_, i) => from + i)
-      })
-      const most = Math.max(...ofKernel.map((entries) => entries.length))
-      for (let d = 0; d < most; d++)
-        steps.push(ofKernel.filter((entries) => d < entries.length).map((entries) => entries[d]))
+      let most = 0
+      for (const k of stage) most = Math.max(most, this.kernelEntries[k + 1] - this.kernelEntries[k])
+      for (let d = 0; d < most; d++) {
+        const step: number[] = []
+        for (const k of stage)
+          if (this.kernelEntries[k] + d < this.kernelEntries[k + 1]) step.push(this.kernelEntries[k] + d)
+        steps.push(step)
+      }
     }
     return steps
   }

@@ -13,21 +13,22 @@ export function isShortProduct(k: Kernel): boolean {
   return k.outputs[0].shape.reduce((n, size) => n * size, inner) <= SHORT
 }
 
+/** Buffers that a kernel touches: few, so that lists are faster than sets. */
 interface Touched {
-  readonly read: Set<number>
-  readonly written: Set<number>
+  readonly read: number[]
+  readonly written: number[]
 }
 
 function touchedBy(kernel: Kernel): Touched {
-  const touched: Touched = { read: new Set(), written: new Set() }
-  forEachOperand(kernel, (o, isWritten) => {
-    if (o.buffer >= 0) touched[isWritten ? 'written' : 'read'].add(o.buffer)
+  const touched: Touched = { read: [], written: [] }
+  forEachOperand(kernel, ({ buffer }, isWritten) => {
+    if (buffer >= 0) touched[isWritten ? 'written' : 'read'].push(buffer)
   })
   return touched
 }
 
-function meet(a: Set<number>, b: Set<number>): boolean {
-  for (const x of a) if (b.has(x)) return true
+function meet(a: readonly number[], b: readonly number[]): boolean {
+  for (let i = 0; i < a.length; i++) if (b.includes(a[i])) return true
   return false
 }
 
@@ -41,21 +42,23 @@ const isIndependent = (a: Touched, b: Touched): boolean =>
  */
 export function stagesOf(kernels: readonly Kernel[], mayJoin: (index: number) => boolean): number[][] {
   const placed = new Uint8Array(kernels.length)
+  const known: (Touched | undefined)[] = new Array(kernels.length)
+  const touched = (i: number): Touched => (known[i] ??= touchedBy(kernels[i]))
   const stages: number[][] = []
   for (let i = 0; i < kernels.length; i++) {
     if (placed[i] === 1) continue
     const stage = [i]
     stages.push(stage)
     if (!mayJoin(i)) continue
-    const before = [touchedBy(kernels[i])]
+    const before = [touched(i)]
     for (let j = i + 1; j < Math.min(kernels.length, i + 1 + WINDOW); j++) {
       if (placed[j] === 1) continue
-      const touched = touchedBy(kernels[j])
-      if (mayJoin(j) && before.every((other) => isIndependent(other, touched))) {
+      const mine = touched(j)
+      if (mayJoin(j) && before.every((other) => isIndependent(other, mine))) {
         stage.push(j)
         placed[j] = 1
       }
-      before.push(touched)
+      before.push(mine)
     }
   }
   return stages
