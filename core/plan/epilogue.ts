@@ -51,6 +51,36 @@ function usesOf(kernels: readonly Kernel[], buffers: number) {
   return { touched, written }
 }
 
+interface Candidate {
+  readonly product: number
+  readonly at: number
+  /** In the form of an epilogue. */
+  readonly map: MapKernel
+}
+
+/** Maps that their last product would take, in order. */
+function candidatesOf(kernels: readonly Kernel[], buffers: number, takes: TakesEpilogue): Candidate[] {
+  const candidates: Candidate[] = []
+  // the last kernel that writes a buffer
+  const writers = new Int32Array(buffers).fill(-1)
+  const isProduct = (k: Kernel | undefined) => k?.kind === 'call' && k.name === 'matmul'
+  for (let at = 0; at < kernels.length; at++) {
+    const k = kernels[at]
+    if (k.kind === 'map') {
+      let product = -1
+      for (const { buffer } of k.loads)
+        if (buffer >= 0 && writers[buffer] > product && isProduct(kernels[writers[buffer]]))
+          product = writers[buffer]
+      const map = product < 0 ? null : fitted(kernels[product] as CallKernel, k)
+      if (map && takes(kernels[product] as CallKernel, map)) candidates.push({ product, at, map })
+    }
+    forEachOperand(k, ({ buffer }, isWritten) => {
+      if (isWritten && buffer >= 0) writers[buffer] = at
+    })
+  }
+  return candidates
+}
+
 /**
  * A map joins the last product that it reads, if one of them may be moved to the place of the other: nothing in between
  * writes what it reads, or touches what it writes. The product goes to memory only where somebody else wants it.
@@ -60,20 +90,10 @@ export function joinEpilogues(
   buffers: readonly PlanBuffer[],
   takes: TakesEpilogue,
 ): Kernel[] {
-  const products = new Int32Array(buffers.length).fill(-1)
-  let isWorthALook = false
-  for (const [at, k] of kernels.entries())
-    if (k.kind === 'call' && k.name === 'matmul') products[k.outputs[0].buffer] = at
-    else if (k.kind === 'map' && !isWorthALook)
-      isWorthALook = k.loads.some(({ buffer }) => {
-        const product = buffer < 0 || products[buffer] < 0 ? null : (kernels[products[buffer]] as CallKernel)
-        const map = product && fitted(product, k)
-        return map !== null && takes(product!, map)
-      })
-  if (!isWorthALook) return [...kernels]
-
-  const { touched, written } = usesOf(kernels, buffers.length)
+  const candidates = candidatesOf(kernels, buffers.length, takes)
+  if (candidates.length === 0) return [...kernels]
   const out: (Kernel | null)[] = [...kernels]
+  const { touched, written } = usesOf(kernels, buffers.length)
   /** Where kernels are now. */
   const place = kernels.map((_, i) => i)
 
@@ -89,35 +109,18 @@ export function joinEpilogues(
     return free
   }
 
-  const isProduct = (k: Kernel | null): boolean => k?.kind === 'call' && k.name === 'matmul' && !k.epilogue
-  /** The last product that a map reads, or -1. */
-  const lastProduct = (map: MapKernel, at: number): number => {
-    let last = -1
-    for (const { buffer } of map.loads) {
-      if (buffer < 0) continue
-      const writer = written[buffer].findLast((i) => i < at) ?? -1
-      if (writer > last && isProduct(out[place[writer]])) last = writer
-    }
-    return last
-  }
-
-  for (const [at, k] of kernels.entries()) {
-    if (k.kind !== 'map') continue
-    const last = lastProduct(k, at)
-    if (last < 0) continue
+  for (const { product: last, at, map } of candidates) {
     const from = place[last]
     const product = out[from] as CallKernel
-    const map = fitted(product, k)
-    if (!map) continue
-    const isUp = isFree(k, from, at, last)
+    if (product.epilogue) continue
+    const isUp = isFree(kernels[at], from, at, last)
     if (!isUp && !isFree(product, from, at, at)) continue
-    if (!takes(product, map)) continue
     const { buffer } = product.outputs[0]
     const keepsProduct = buffers[buffer].kind === 'external' || touched[buffer].length > 2
     const to = isUp ? from : at
     out[from] = null
     out[at] = null
-    out[to] = { ...product, label: `${product.label} & ${k.label}`, epilogue: { map, keepsProduct } }
+    out[to] = { ...product, label: `${product.label} & ${map.label}`, epilogue: { map, keepsProduct } }
     place[last] = to
     place[at] = to
   }
