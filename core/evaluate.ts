@@ -49,9 +49,13 @@ interface Job {
   timer: PlanTimer | null
 }
 
+/** The pending writes that a backend is to do. */
+const effectsOf = (backend: Backend): readonly Node[] =>
+  pendingEffects().filter((n) => (effectDevice(n) ?? backend.name) === backend.name)
+
 /** Everything that a backend is to do for these values and the pending effects, plan by plan. */
 function pendingWork(values: readonly Value[], backend: Backend): readonly Segment[] {
-  const effects = pendingEffects().filter((n) => (effectDevice(n) ?? backend.name) === backend.name)
+  const effects = effectsOf(backend)
   const requested: Value[] = []
   for (const v of takeRequestedRoots())
     if ((deviceOf(v) ?? backend.name) === backend.name) requested.push(v)
@@ -69,7 +73,7 @@ function prepareJob({ targets, effects }: Segment, backend: Backend): Job {
     checkDevices(graph, backend)
     planned = planFor(graph, backend)
   } catch (e) {
-    dropImpossible(pendingEffects(), backend)
+    dropImpossible(effectsOf(backend), backend)
     throw e
   }
   const rootBuffers: DeviceBuffer[] = []
