@@ -1,3 +1,5 @@
+import { forEachOperand, type Kernel } from './kernel.ts'
+
 /** A buffer that is needed from step `firstUse` to step `lastUse`, both included; never where they are -1. */
 export interface ArenaRequest {
   readonly bytes: number
@@ -56,4 +58,23 @@ export function placeInArena(requests: readonly ArenaRequest[], align = 64): Are
     ends[at] = offset + bytes
   }
   return { offsets, total }
+}
+
+/** First and last step at which a kernel touches each buffer; -1 where none does. Kernel k runs at step `stepOf(k)`. */
+export function lifetimesOf(
+  kernels: readonly Kernel[],
+  buffers: number,
+  stepOf: (kernel: number) => number,
+): { first: Int32Array; last: Int32Array } {
+  const first = new Int32Array(buffers).fill(-1)
+  const last = new Int32Array(buffers).fill(-1)
+  for (let k = 0; k < kernels.length; k++) {
+    const step = stepOf(k)
+    forEachOperand(kernels[k], ({ buffer }) => {
+      if (buffer < 0) return
+      if (first[buffer] < 0 || step < first[buffer]) first[buffer] = step
+      if (step > last[buffer]) last[buffer] = step
+    })
+  }
+  return { first, last }
 }

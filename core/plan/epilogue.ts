@@ -89,9 +89,9 @@ export function joinEpilogues(
   kernels: readonly Kernel[],
   buffers: readonly PlanBuffer[],
   takes: TakesEpilogue,
-): Kernel[] {
+): readonly Kernel[] {
   const candidates = candidatesOf(kernels, buffers.length, takes)
-  if (candidates.length === 0) return [...kernels]
+  if (candidates.length === 0) return kernels
   const out: (Kernel | null)[] = [...kernels]
   const { touched, written } = usesOf(kernels, buffers.length)
   /** Where kernels are now. */

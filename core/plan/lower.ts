@@ -14,17 +14,10 @@ import {
 import { contiguousStrides, numel } from '../shape.ts'
 import { contiguousView, isContiguous, sliceView, type View } from '../view.ts'
 import { Analysis, callView, isPending, throughViews } from './analyze.ts'
+import { lifetimesOf } from './arena.ts'
 import { joinEpilogues } from './epilogue.ts'
 import type { PendingGraph } from './graph-key.ts'
-import {
-  type CallOperand,
-  type Combine,
-  forEachOperand,
-  type Kernel,
-  type KernelPlan,
-  type Operand,
-  type PlanBuffer,
-} from './kernel.ts'
+import type { CallOperand, Combine, Kernel, KernelPlan, Operand, PlanBuffer } from './kernel.ts'
 import { collapse, LoopBuilder, type LoopContext, NeedsStorage, type Place, toOperand } from './loop.ts'
 import { mergeMaps } from './merge.ts'
 import { isPartial, Overwrites } from './overwrites.ts'
@@ -394,14 +387,11 @@ type CallAttrs = Readonly<Record<string, boolean | number | string>>
 
 /** First and last kernel that touch each temporary. */
 function markLifetimes(kernels: readonly Kernel[], buffers: readonly PlanBuffer[]): void {
-  const touch = (buffer: number, at: number) => {
-    const b = buffers[buffer]
-    if (b?.kind !== 'temp') return
-    if (b.firstUse < 0) b.firstUse = at
-    b.lastUse = at
+  const { first, last } = lifetimesOf(kernels, buffers.length, (k) => k)
+  for (let i = 0; i < buffers.length; i++) {
+    const b = buffers[i]
+    if (b.kind !== 'temp') continue
+    b.firstUse = first[i]
+    b.lastUse = last[i]
   }
-  for (let at = 0; at < kernels.length; at++)
-    forEachOperand(kernels[at], (o) => {
-      if (o.buffer >= 0) touch(o.buffer, at)
-    })
 }

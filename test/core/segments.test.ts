@@ -1,17 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  type DeviceName,
-  evaluate,
-  noGrad,
-  setDefaultDevice,
-  shutdown,
-  type Tensor,
-  tensor,
-} from '../../core/index.ts'
+import { expect, test } from 'vitest'
+import { evaluate, noGrad, type Tensor, tensor } from '../../core/index.ts'
 import { planCacheStats } from '../../core/plan/cache.ts'
 import { Embedding, Parameter } from '../../nn/index.ts'
 import { AdamW, clipGradNorm_ } from '../../nn/optim/index.ts'
-import { webgpuAvailable } from '../helpers/webgpu.ts'
+import { describeOnDevices } from '../helpers/devices.ts'
 
 /** So many that their update is a plan of its own. */
 const PARAMETERS = 17
@@ -65,69 +57,57 @@ const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
     a.length === b.length ? 0 : Number.NaN,
   )
 
-afterAll(shutdown)
+describeOnDevices('the update of many parameters', () => {
+  test('is a plan that a batch of another length finds again', async () => {
+    const { loss, optimizer, parameters } = build()
+    const misses: number[] = []
+    for (const ids of [
+      [1, 2],
+      [3, 4, 5],
+      [1, 6, 7, 8],
+    ]) {
+      const before = planCacheStats()
+      loss(ids).backward()
+      clipGradNorm_(parameters, 1)
+      await optimizer.step()
+      optimizer.zeroGrad()
+      misses.push(planCacheStats().misses - before.misses)
+    }
+    // forward and backward, and the rows of the table
+    expect(misses).toEqual([3, 2, 2])
+  })
 
-const hasWebGpu = await webgpuAvailable()
+  test('gives what evaluating piece by piece gives, whatever crosses from plan to plan', async () => {
+    const planned = await train(async () => {})
+    const pieces = await train(() => evaluate())
+    expect(largest(planned.seen, pieces.seen)).toBeLessThan(1e-6)
+    for (const [i, w] of planned.weights.entries()) expect(largest(w, pieces.weights[i])).toBeLessThan(1e-6)
+  })
 
-describe.each(['cpu', 'reference', ...(hasWebGpu ? ['webgpu' as const] : [])] satisfies DeviceName[])(
-  'the update of many parameters, on %s',
-  (device) => {
-    beforeAll(async () => {
-      await shutdown()
-      await setDefaultDevice(device, device === 'webgpu' ? { adapter: 'any' } : {})
-    })
+  test('stays in one plan with the rest where much would cross', async () => {
+    const { loss, layers, parameters } = build()
+    const copy = new Parameter(tensor(new Float32Array(2 ** 19)))
+    loss([1, 2]).backward()
+    const gradient = layers[0].grad!.slice(0, 0, 1)
+    const large = gradient.expand([2 ** 19]).exp()
+    clipGradNorm_(parameters, 1e-6)
+    noGrad(() => copy.copy_(large))
+    gradient.retain()
+    const before = planCacheStats().misses
+    await evaluate()
+    expect(planCacheStats().misses - before).toBe(1)
+    expect((await copy.data())[2 ** 18]).toBeCloseTo(Math.exp(await gradient.item()), 6)
+  })
 
-    test('is a plan that a batch of another length finds again', async () => {
-      const { loss, optimizer, parameters } = build()
-      const misses: number[] = []
-      for (const ids of [
-        [1, 2],
-        [3, 4, 5],
-        [1, 6, 7, 8],
-      ]) {
-        const before = planCacheStats()
-        loss(ids).backward()
-        clipGradNorm_(parameters, 1)
-        await optimizer.step()
-        optimizer.zeroGrad()
-        misses.push(planCacheStats().misses - before.misses)
-      }
-      // forward and backward, and the rows of the table
-      expect(misses).toEqual([3, 2, 2])
-    })
-
-    test('gives what evaluating piece by piece gives, whatever crosses from plan to plan', async () => {
-      const planned = await train(async () => {})
-      const pieces = await train(() => evaluate())
-      expect(largest(planned.seen, pieces.seen)).toBeLessThan(1e-6)
-      for (const [i, w] of planned.weights.entries()) expect(largest(w, pieces.weights[i])).toBeLessThan(1e-6)
-    })
-
-    test('stays in one plan with the rest where much would cross', async () => {
-      const { loss, layers, parameters } = build()
-      const copy = new Parameter(tensor(new Float32Array(2 ** 19)))
-      loss([1, 2]).backward()
-      const gradient = layers[0].grad!.slice(0, 0, 1)
-      const large = gradient.expand([2 ** 19]).exp()
-      clipGradNorm_(parameters, 1e-6)
-      noGrad(() => copy.copy_(large))
-      gradient.retain()
-      const before = planCacheStats().misses
-      await evaluate()
-      expect(planCacheStats().misses - before).toBe(1)
-      expect((await copy.data())[2 ** 18]).toBeCloseTo(Math.exp(await gradient.item()), 6)
-    })
-
-    test('leaves a view of a gradient what it was before the gradient was scaled', async () => {
-      const { loss, layers, parameters } = build()
-      const copy = new Parameter(tensor(new Float32Array(D)).reshape([D, 1]))
-      loss([1, 2]).backward()
-      const before = layers[0].grad!.mul(1).retain()
-      const view = layers[0].grad!.reshape([D, 1])
-      clipGradNorm_(parameters, 1e-6)
-      noGrad(() => copy.copy_(view))
-      await evaluate()
-      expect(await copy.data()).toEqual(await before.data())
-    })
-  },
-)
+  test('leaves a view of a gradient what it was before the gradient was scaled', async () => {
+    const { loss, layers, parameters } = build()
+    const copy = new Parameter(tensor(new Float32Array(D)).reshape([D, 1]))
+    loss([1, 2]).backward()
+    const before = layers[0].grad!.mul(1).retain()
+    const view = layers[0].grad!.reshape([D, 1])
+    clipGradNorm_(parameters, 1e-6)
+    noGrad(() => copy.copy_(view))
+    await evaluate()
+    expect(await copy.data()).toEqual(await before.data())
+  })
+})

@@ -1,18 +1,10 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { rowGradientOf } from '../../core/gradients.ts'
-import {
-  type DeviceName,
-  evaluate,
-  noGrad,
-  setDefaultDevice,
-  shutdown,
-  type Tensor,
-  tensor,
-} from '../../core/index.ts'
+import { evaluate, noGrad, setDefaultDevice, shutdown, type Tensor, tensor } from '../../core/index.ts'
 import { Embedding, Parameter } from '../../nn/index.ts'
 import { Adam, AdamW, clipGradNorm_ } from '../../nn/optim/index.ts'
-import { webgpuAvailable } from '../helpers/webgpu.ts'
+import { describeOnDevices } from '../helpers/devices.ts'
 import { distance } from './golden.ts'
 
 const V = 1024
@@ -111,52 +103,40 @@ async function compare(
   return lazy
 }
 
-afterAll(shutdown)
+describeOnDevices('AdamW on a table of which few rows are touched', () => {
+  test('equals the update of the whole table: repeated ids, rows that come back, changing rates', async () => {
+    const { lazy } = await compare([
+      { ids: [1, 2, 2, 3] },
+      { ids: [2, 5], lr: 2e-3 },
+      { ids: [7] },
+      { ids: [1, 2, 1, 2, 1], lr: 5e-4 },
+      { ids: [3, 1023, 0] },
+    ])
+    expect(lazy).toEqual(Array(5).fill(true))
+  })
 
-const hasWebGpu = await webgpuAvailable()
+  test('with clipping and several batches a step', async () => {
+    await compare([
+      { ids: [1, 2], more: [2, 3, 3], clip: true },
+      { ids: [4, 4], more: [1], clip: true },
+      { ids: [2], clip: true },
+      { ids: [1, 7], clip: true, late: [7, 3] },
+      { ids: [3], clip: true, evaluate: true },
+      { ids: [9], clip: true, evaluate: true, late: [9] },
+    ])
+  })
 
-describe.each(['cpu', 'reference', ...(hasWebGpu ? ['webgpu' as const] : [])] satisfies DeviceName[])(
-  'AdamW on a table of which few rows are touched, on %s',
-  (device) => {
-    beforeAll(async () => {
-      await shutdown()
-      await setDefaultDevice(device, device === 'webgpu' ? { adapter: 'any' } : {})
-    })
-
-    test('equals the update of the whole table: repeated ids, rows that come back, changing rates', async () => {
-      const { lazy } = await compare([
-        { ids: [1, 2, 2, 3] },
-        { ids: [2, 5], lr: 2e-3 },
-        { ids: [7] },
-        { ids: [1, 2, 1, 2, 1], lr: 5e-4 },
-        { ids: [3, 1023, 0] },
-      ])
-      expect(lazy).toEqual(Array(5).fill(true))
-    })
-
-    test('with clipping and several batches a step', async () => {
-      await compare([
-        { ids: [1, 2], more: [2, 3, 3], clip: true },
-        { ids: [4, 4], more: [1], clip: true },
-        { ids: [2], clip: true },
-        { ids: [1, 7], clip: true, late: [7, 3] },
-        { ids: [3], clip: true, evaluate: true },
-        { ids: [9], clip: true, evaluate: true, late: [9] },
-      ])
-    })
-
-    test('with reads of the table and of its gradient in between', async () => {
-      await compare([
-        { ids: [1, 2, 3] },
-        { ids: [4] },
-        { ids: [1], read: true },
-        { ids: [2], whole: true },
-        { ids: [3] },
-        { ids: [1, 9], read: true },
-      ])
-    })
-  },
-)
+  test('with reads of the table and of its gradient in between', async () => {
+    await compare([
+      { ids: [1, 2, 3] },
+      { ids: [4] },
+      { ids: [1], read: true },
+      { ids: [2], whole: true },
+      { ids: [3] },
+      { ids: [1, 9], read: true },
+    ])
+  })
+})
 
 describe('on the cpu', () => {
   beforeAll(async () => {

@@ -1,5 +1,5 @@
 /** A plan as the cpu runs it: entries and argument blocks in the shared memory, and which words change from run to run. */
-import { type ArenaRequest, placeInArena } from '../../plan/arena.ts'
+import { type ArenaRequest, lifetimesOf, placeInArena } from '../../plan/arena.ts'
 import type { Kernel, KernelPlan } from '../../plan/kernel.ts'
 import { lowerGemm } from './blas/gemm.ts'
 import type { Blas } from './blas/library.ts'
@@ -17,7 +17,7 @@ import {
 } from './dispatch.ts'
 import type { SharedHeap } from './heap.ts'
 import { lowerCall } from './kernels/index.ts'
-import { isShortProduct, lifetimesOf, stagesOf } from './stages.ts'
+import { isShortProduct, stagesOf } from './stages.ts'
 
 /** Nanoseconds of work from which a dispatch is shared: what joining and leaving costs, several times. */
 const SHARED_DISPATCH = 15_000
@@ -114,15 +114,16 @@ export class Program {
       dispatches.slice(this.kernelEntries[k], this.kernelEntries[k + 1]).every((d) => !('native' in d))
     this.stages = stagesOf(kernels, (k) => isShortProduct(kernels[k]) && isOurs(k))
 
+    const stageOf = new Int32Array(kernels.length)
+    for (const [at, stage] of this.stages.entries()) for (const k of stage) stageOf[k] = at
     const requests: ArenaRequest[] = []
-    const { first, last } = lifetimesOf(kernels, this.stages, buffers.length)
+    const { first, last } = lifetimesOf(kernels, buffers.length, (k) => stageOf[k])
     const bufferRequest = buffers.map((b, i) =>
       b.kind === 'temp' ? requests.push({ bytes: b.bytes, firstUse: first[i], lastUse: last[i] }) - 1 : -1,
     )
-    const scratchOf = kernels.map((): number[] => [])
-    for (const [at, stage] of this.stages.entries())
-      for (const k of stage)
-        scratchOf[k] = scratchBytes[k].map((bytes) => requests.push({ bytes, firstUse: at, lastUse: at }) - 1)
+    const scratchOf = scratchBytes.map((ofKernel, k) =>
+      ofKernel.map((bytes) => requests.push({ bytes, firstUse: stageOf[k], lastUse: stageOf[k] }) - 1),
+    )
     const { offsets, total } = placeInArena(requests)
     this.arenaBytes = total
     this.localBytes = dispatches.reduce(

@@ -63,21 +63,3 @@ export function stagesOf(kernels: readonly Kernel[], mayJoin: (index: number) =>
   }
   return stages
 }
-
-/** First and last stage at which each temporary is touched, by buffer; -1 where it never is. */
-export function lifetimesOf(
-  kernels: readonly Kernel[],
-  stages: readonly (readonly number[])[],
-  buffers: number,
-): { first: Int32Array; last: Int32Array } {
-  const first = new Int32Array(buffers).fill(-1)
-  const last = new Int32Array(buffers).fill(-1)
-  for (const [at, stage] of stages.entries())
-    for (const k of stage)
-      forEachOperand(kernels[k], ({ buffer }) => {
-        if (buffer < 0) return
-        if (first[buffer] < 0) first[buffer] = at
-        last[buffer] = at
-      })
-  return { first, last }
-}

@@ -9,6 +9,7 @@ import type { MapKernel } from '../../../plan/kernel.ts'
 import { Address, type FunctionBuilder, I32, type I32x4, ModuleBuilder } from '../assembler.ts'
 import type { CpuFeatures, Dispatch, LowerContext } from '../dispatch.ts'
 import { countOps, type ElementOperand, elementOperand, emitElements } from './elements.ts'
+import { mapCode, mapKey } from './map-code.ts'
 import { Nest } from './nest.ts'
 import {
   ArgumentWords,
@@ -16,14 +17,13 @@ import {
   addScalars,
   elementBytes,
   type LoopOperand,
-  loadScalar,
   loadSplat,
   loopOperand,
   type OperandWords,
   operandKey,
   stepOf,
 } from './operands.ts'
-import { type Level, makeHelpers, VectorCode } from './vector-code.ts'
+import { makeHelpers } from './vector-code.ts'
 
 /** A tile: rows are of the dimension in which the transposed operands are contiguous; 16 words are a cache line. */
 const ROWS = 16
@@ -83,17 +83,12 @@ export function lowerTiledMap(kernel: MapKernel, dim: number, ctx: LowerContext)
     loads: loads.map((o) => addOperand(words, o)),
     stores: stores.map((o) => addOperand(words, o)),
   }
-  const inner = sizes.length + 1
+  const key = (o: LoopOperand) => operandKey(o, sizes.length + 1)
   const units = sizes.reduce((n, s) => n * s, 1)
   const unitCost = ROWS * COLUMNS * (0.6 + 0.4 * loads.length + 0.08 * countOps(structure.values))
   return [
     {
-      codeKey: [
-        `tiled${sizes.length}${ctx.features.relaxedSimd ? 'r' : ''}${transposed}`,
-        loads.map((o) => operandKey(o, inner)).join(),
-        kernel.scalars.map((s) => s.type).join(),
-        stores.map((o, i) => `${structure.values[i].id}>${operandKey(o, inner)}`).join(),
-      ].join('|'),
+      codeKey: `tiled${sizes.length}${ctx.features.relaxedSimd ? 'r' : ''}${transposed}|${mapKey(structure.values, kernel.scalars, loads.map(key), stores.map(key))}`,
       emit: () => emitTiledMap(structure),
       args: words.words,
       units,
@@ -111,11 +106,7 @@ function emitTiledMap(s: TiledStructure): ModuleBuilder {
     'run',
     { args: Address, start: I32, end: I32, local: Address },
     (f, { args, start, end, local }) => {
-      const code = new VectorCode(f, helpers, s.values, (leaf): Level => {
-        if (leaf.op === 'const' || leaf.op === 'scalar') return 0
-        return stepOf(s.loads[leaf.value].operand.strides.at(-1)!) === 'broadcast' ? 1 : 2
-      })
-      code.hoist(0, (e) => loadScalar(args, s.scalars[e.value], e))
+      const code = mapCode(f, helpers, args, s)
       const operands = [...s.loads, ...s.stores]
       const nest = new Nest(f, args, s.sizes, operands)
       const pointers = f.locals(Address, operands.length)

@@ -5,6 +5,7 @@ import type { MapKernel } from '../../../plan/kernel.ts'
 import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import type { CpuFeatures, Dispatch, Lower } from '../dispatch.ts'
 import { countOps, elementOperand, emitElements } from './elements.ts'
+import { mapCode, mapKey } from './map-code.ts'
 import { lowerTiledMap, tiledDim } from './map-tiled.ts'
 import { Nest } from './nest.ts'
 import {
@@ -12,14 +13,13 @@ import {
   addOperand,
   addScalars,
   type LoopOperand,
-  loadScalar,
   loadSplat,
   loopOperand,
   type OperandWords,
   operandKey,
   stepOf,
 } from './operands.ts'
-import { type Level, makeHelpers, VectorCode } from './vector-code.ts'
+import { makeHelpers } from './vector-code.ts'
 
 /** Elements of one work unit where the innermost dimension is cut. */
 const CHUNK = 4096
@@ -75,15 +75,10 @@ export const lowerMap: Lower<MapKernel> = (kernel, ctx): Dispatch[] => {
     loads: loads.map((o) => addOperand(words, o)),
     stores: stores.map((o) => addOperand(words, o)),
   }
-  const inner = sizes.length
+  const key = (o: LoopOperand) => operandKey(o, sizes.length)
   return [
     {
-      codeKey: [
-        `map${sizes.length}${isCut ? 'c' : ''}${ctx.features.relaxedSimd ? 'r' : ''}${wide ? 'w' : ''}`,
-        loads.map((o) => operandKey(o, inner)).join(),
-        kernel.scalars.map((s) => s.type).join(),
-        stores.map((o, i) => `${structure.values[i].id}>${operandKey(o, inner)}`).join(),
-      ].join('|'),
+      codeKey: `map${sizes.length}${isCut ? 'c' : ''}${ctx.features.relaxedSimd ? 'r' : ''}${wide ? 'w' : ''}|${mapKey(values, kernel.scalars, loads.map(key), stores.map(key))}`,
       emit: () => emitMap(structure),
       args: words.words,
       wide,
@@ -109,12 +104,7 @@ function emitMap(s: MapStructure): ModuleBuilder {
   const module = new ModuleBuilder(s.features)
   const helpers = makeHelpers(module, s.values)
   module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
-    const levelOf = (leaf: Expr): Level => {
-      if (leaf.op === 'const' || leaf.op === 'scalar') return 0
-      return stepOf(s.loads[leaf.value].operand.strides.at(-1)!) === 'broadcast' ? 1 : 2
-    }
-    const code = new VectorCode(f, helpers, s.values, levelOf, s.wide)
-    code.hoist(0, (e) => loadScalar(args, s.scalars[e.value], e))
+    const code = mapCode(f, helpers, args, s, s.wide)
     const operands = [...s.loads, ...s.stores]
     const elementOperands =
       (list: readonly OperandWords[], first: number) => (pointers: readonly Address[]) =>

@@ -3,22 +3,18 @@
  * probabilities and random bits that are computed once. With P = exp(S - lse), K the dropout factors and
  * delta = sum(dOut * o) of each query: dS = P (K dOut v^T - delta), dq = dS k, dk = dS^T q, dv = (K P)^T dOut.
  */
-import { Address, type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
+import { Address, type FunctionBuilder, I32, type ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import {
   type AttentionCall,
   type AttentionCode,
   type AttentionParameters,
-  attentionBlock,
-  codeKeyOf,
-  dropoutBlocks,
   SHORT,
 } from './attention-arguments.ts'
 import { HALVES, type Head, headOf, storeHalves } from './attention-blocks.ts'
 import { probabilities, queryValues, storeQueryValues, tokenOffset } from './attention-gradient.ts'
 import {
-  eachSegment,
-  emitShortFunctions,
+  emitSegments,
   fillKeep,
   lastSeen,
   maskAt,
@@ -29,12 +25,10 @@ import {
   SHORT_SCRATCH,
   type ShortContext,
   scoresOf,
-  segmentGrain,
-  shortScratchBytes,
+  segmentsDispatch,
   unseenLanes,
 } from './attention-short.ts'
 import { LANES } from './attention-tiles.ts'
-import { negativeExponential } from './exp-negative.ts'
 import { RowLoops } from './row-loops.ts'
 
 interface BackwardContext extends ShortContext {
@@ -148,50 +142,29 @@ function segment(c: BackwardContext, batch: I32, kvHead: I32, s: Segment): void 
     })
 }
 
-/** Unit: a segment of one key head; of a long one what its blocks need of the queries (`rows` of the call's scratch). */
-function emitShortBackward(code: AttentionCode): ModuleBuilder {
-  const module = new ModuleBuilder(code)
-  const fn = emitShortFunctions(module, code)
-  const rows = new RowLoops(module)
-  const parameters = { args: Address, start: I32, end: I32, local: Address }
-  module.function('run', parameters, (f, { args, start, end, local }) => {
-    const p = attentionBlock.read(f, args)
-    const exp = negativeExponential(f)
-    const dropout = code.dropout ? dropoutBlocks(f, p) : null
-    const c: BackwardContext = { f, code, fn, p, exp, dropout, local, rows }
-    const kvHeads = f.let(p.heads.divU(p.group))
-    eachSegment(
-      f,
-      p,
-      code.packed,
-      { start, end },
-      (batchHead, s) => segment(c, f.let(batchHead.divU(kvHeads)), f.let(batchHead.remU(kvHeads)), s),
-      (batchHead, s) => {
-        const batch = f.let(batchHead.divU(kvHeads))
-        const first = f.let(batchHead.remU(kvHeads).mul(p.group))
-        f.for(0, p.group, 1, (member) => {
-          const head = headOf(f, p, batch, f.let(first.add(member)))
-          f.for(s.query, s.query.add(s.queries), 1, (query) => storeQueryValues(f, p, rows, head, query))
-        })
-      },
-    )
+/** Of a long segment, what its blocks need of the queries (`rows` of the call's scratch). */
+function longSegment(c: BackwardContext, batch: I32, kvHead: I32, s: Omit<Segment, 'rowBytes'>): void {
+  const { f, p, rows } = c
+  const first = f.let(kvHead.mul(p.group))
+  f.for(0, p.group, 1, (member) => {
+    const head = headOf(f, p, batch, f.let(first.add(member)))
+    f.for(s.query, s.query.add(s.queries), 1, (query) => storeQueryValues(f, p, rows, head, query))
   })
-  return module
 }
 
-export function lowerShortBackward(call: AttentionCall): Dispatch {
-  const { shape, code } = call
-  const heads = shape.batch * shape.kvHeads
-  const units = heads * (code.packed ? Number(call.words.segments) : 1)
-  const pairs = shape.batch * shape.heads * shape.queries * Math.min(shape.keys, SHORT / 4)
-  return {
-    codeKey: codeKeyOf('attentionBackward.short', code),
-    emit: () => emitShortBackward(code),
-    wide: code.wideSimd,
-    args: attentionBlock.words({ ...call.words, batchHeads: heads }),
-    units,
-    grain: segmentGrain(units),
-    cost: pairs * (shape.depth * 0.25 + 3),
-    localBytes: shortScratchBytes(shape.depth, 2),
-  }
-}
+const emitShortBackward = (code: AttentionCode): ModuleBuilder =>
+  emitSegments(code, (module) => {
+    const rows = new RowLoops(module)
+    return {
+      short: (c, ...rest) => segment({ ...c, rows }, ...rest),
+      other: (c, ...rest) => longSegment({ ...c, rows }, ...rest),
+    }
+  })
+
+export const lowerShortBackward = (call: AttentionCall): Dispatch =>
+  segmentsDispatch(call, {
+    name: 'attentionBackward.short',
+    emit: emitShortBackward,
+    pairCost: call.shape.depth * 0.25 + 3,
+    matrices: 2,
+  })

@@ -1,18 +1,10 @@
 /** Attention of short segments: a unit computes a segment of one key head, for all query heads that share it. */
-import { Address, F32x4, type FunctionBuilder, I32, ModuleBuilder } from '../assembler.ts'
+import { Address, F32x4, I32, type ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
-import {
-  type AttentionCall,
-  type AttentionCode,
-  attentionBlock,
-  codeKeyOf,
-  dropoutBlocks,
-  SHORT,
-} from './attention-arguments.ts'
+import type { AttentionCall, AttentionCode } from './attention-arguments.ts'
 import { type Head, headOf, type Pair, storeHalves } from './attention-blocks.ts'
 import {
-  eachSegment,
-  emitShortFunctions,
+  emitSegments,
   fillKeep,
   lastSeen,
   maskAt,
@@ -23,13 +15,11 @@ import {
   SHORT_SCRATCH,
   type ShortContext,
   scoresOf,
-  segmentGrain,
-  shortScratchBytes,
+  segmentsDispatch,
   unseenLanes,
 } from './attention-short.ts'
 import { LANES } from './attention-tiles.ts'
 import { transpose4 } from './elements.ts'
-import { negativeExponential } from './exp-negative.ts'
 import { logVector } from './vector-functions.ts'
 
 const minusInfinity = F32x4.const(Number.NEGATIVE_INFINITY)
@@ -160,36 +150,13 @@ function segment(c: ShortContext, batch: I32, kvHead: I32, s: Segment): void {
   })
 }
 
-function emitShortForward(code: AttentionCode): ModuleBuilder {
-  const module = new ModuleBuilder(code)
-  const fn = emitShortFunctions(module, code)
-  const parameters = { args: Address, start: I32, end: I32, local: Address }
-  module.function('run', parameters, (f: FunctionBuilder, { args, start, end, local }) => {
-    const p = attentionBlock.read(f, args)
-    const exp = negativeExponential(f)
-    const dropout = code.dropout ? dropoutBlocks(f, p) : null
-    const c: ShortContext = { f, code, fn, p, exp, dropout, local }
-    const kvHeads = f.let(p.heads.divU(p.group))
-    eachSegment(f, p, code.packed, { start, end }, (batchHead, s) =>
-      segment(c, f.let(batchHead.divU(kvHeads)), f.let(batchHead.remU(kvHeads)), s),
-    )
-  })
-  return module
-}
+const emitShortForward = (code: AttentionCode): ModuleBuilder =>
+  emitSegments(code, () => ({ short: segment }))
 
-export function lowerShortForward(call: AttentionCall): Dispatch {
-  const { shape, code } = call
-  const heads = shape.batch * shape.kvHeads
-  const units = heads * (code.packed ? Number(call.words.segments) : 1)
-  const pairs = shape.batch * shape.heads * shape.queries * Math.min(shape.keys, SHORT / 4)
-  return {
-    codeKey: codeKeyOf('attention.short', code),
-    emit: () => emitShortForward(code),
-    wide: code.wideSimd,
-    args: attentionBlock.words({ ...call.words, batchHeads: heads }),
-    units,
-    grain: segmentGrain(units),
-    cost: pairs * (shape.depth * 0.1 + 2),
-    localBytes: shortScratchBytes(shape.depth, 1),
-  }
-}
+export const lowerShortForward = (call: AttentionCall): Dispatch =>
+  segmentsDispatch(call, {
+    name: 'attention.short',
+    emit: emitShortForward,
+    pairCost: call.shape.depth * 0.1 + 2,
+    matrices: 1,
+  })

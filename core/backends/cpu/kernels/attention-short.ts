@@ -10,20 +10,24 @@ import {
   type FunctionHandle,
   I32,
   I32x4,
-  type ModuleBuilder,
+  ModuleBuilder,
 } from '../assembler.ts'
+import type { Dispatch } from '../dispatch.ts'
 import {
   type AttentionCall,
   type AttentionCode,
   type AttentionParameters,
+  attentionBlock,
+  codeKeyOf,
   type DropoutBlocks,
+  dropoutBlocks,
   isShort,
   SHORT,
 } from './attention-arguments.ts'
 import { type Head, loadMask } from './attention-blocks.ts'
 import { emitRowProduct, type RowProduct } from './attention-row-product.ts'
 import { emitScores, LANES, SCORES_ROWS } from './attention-tiles.ts'
-import type { NegativeExponential } from './exp-negative.ts'
+import { type NegativeExponential, negativeExponential } from './exp-negative.ts'
 import { emitPackPanel } from './matmul-pack.ts'
 
 /** Queries whose scores are in work at a time. */
@@ -55,16 +59,16 @@ export const SHORT_SCRATCH = {
 } as const
 
 /** With so many matrices of packed keys. */
-export const shortScratchBytes = (depth: number, matrices: number): number =>
+const shortScratchBytes = (depth: number, matrices: number): number =>
   SHORT_SCRATCH.zeros + (1 + matrices * (SHORT + LANES)) * depth * 4
 
-export interface ShortFunctions {
+interface ShortFunctions {
   readonly pack: FunctionHandle
   readonly scores: FunctionHandle
   readonly product: RowProduct
 }
 
-export const emitShortFunctions = (module: ModuleBuilder, code: AttentionCode): ShortFunctions => ({
+const emitShortFunctions = (module: ModuleBuilder, code: AttentionCode): ShortFunctions => ({
   pack: emitPackPanel(module, LANES, 'float32'),
   scores: emitScores(module, code.wideSimd),
   product: emitRowProduct(module, code.wideSimd),
@@ -90,7 +94,7 @@ export interface Segment {
   readonly rowBytes: Address
 }
 
-export const segmentOf = (f: FunctionBuilder, s: Omit<Segment, 'rowBytes'>): Segment => ({
+const segmentOf = (f: FunctionBuilder, s: Omit<Segment, 'rowBytes'>): Segment => ({
   ...s,
   rowBytes: f.let(
     Address.of(
@@ -102,38 +106,72 @@ export const segmentOf = (f: FunctionBuilder, s: Omit<Segment, 'rowBytes'>): Seg
   ),
 })
 
-/**
- * Calls `short` with every short segment of units `start` to `end` (segment by segment, the heads of a segment side by side),
- * and `other` with those that are not.
- */
-export function eachSegment(
-  f: FunctionBuilder,
-  p: AttentionParameters,
-  packed: boolean,
-  range: { start: I32; end: I32 },
-  short: (batchHead: I32, segment: Segment) => void,
-  other: (batchHead: I32, segment: Omit<Segment, 'rowBytes'>) => void = () => undefined,
-): void {
-  f.for(range.start, range.end, 1, (unit) => {
-    if (!packed) {
-      const none = f.let(I32.const(0))
-      short(unit, segmentOf(f, { query: none, queries: p.queries, key: none, keys: p.kvLength }))
-      return
-    }
-    const batchHead = f.let(unit.remU(p.batchHeads))
-    const at = f.let(p.cuSeqlens.at(unit.divU(p.batchHeads), 4))
-    // whatever the tensor holds, only tokens that exist are touched, and no more than fit the scratch
-    const from = f.let(at.load(0).maxS(I32.const(0)))
-    const length = f.let(at.load(4).sub(from))
-    const isOwned = isShort(at.load(4).sub(at.load(0))).and(isShort(length))
-    const clipped = (limit: I32) => f.let(f.let(length.minS(f.let(limit.sub(from)))).maxS(I32.const(0)))
-    const segment = { query: from, queries: clipped(p.queries), key: from, keys: clipped(p.kvLength) }
-    f.if(
-      isOwned,
-      () => short(batchHead, segmentOf(f, segment)),
-      () => other(batchHead, segment),
-    )
+type SegmentBody<S> = (c: ShortContext, batch: I32, kvHead: I32, segment: S) => void
+
+/** What is done with segments: with short ones, and with those that are not. */
+export interface SegmentBodies {
+  readonly short: SegmentBody<Segment>
+  readonly other?: SegmentBody<Omit<Segment, 'rowBytes'>>
+}
+
+/** Unit: a segment of one key head (segment by segment, the heads of a segment side by side). `bodies` may add functions. */
+export function emitSegments(
+  code: AttentionCode,
+  bodies: (module: ModuleBuilder) => SegmentBodies,
+): ModuleBuilder {
+  const module = new ModuleBuilder(code)
+  const fn = emitShortFunctions(module, code)
+  const { short, other } = bodies(module)
+  const parameters = { args: Address, start: I32, end: I32, local: Address }
+  module.function('run', parameters, (f, { args, start, end, local }) => {
+    const p = attentionBlock.read(f, args)
+    const exp = negativeExponential(f)
+    const dropout = code.dropout ? dropoutBlocks(f, p) : null
+    const c: ShortContext = { f, code, fn, p, exp, dropout, local }
+    const kvHeads = f.let(p.heads.divU(p.group))
+    const give = <S>(body: SegmentBody<S>, batchHead: I32, segment: S) =>
+      body(c, f.let(batchHead.divU(kvHeads)), f.let(batchHead.remU(kvHeads)), segment)
+    f.for(start, end, 1, (unit) => {
+      if (!code.packed) {
+        const none = f.let(I32.const(0))
+        give(short, unit, segmentOf(f, { query: none, queries: p.queries, key: none, keys: p.kvLength }))
+        return
+      }
+      const batchHead = f.let(unit.remU(p.batchHeads))
+      const at = f.let(p.cuSeqlens.at(unit.divU(p.batchHeads), 4))
+      const from = f.let(at.load(0))
+      const length = f.let(at.load(4).sub(from))
+      const clipped = (limit: I32) => f.let(length.minS(f.let(limit.sub(from))).maxS(I32.const(0)))
+      const segment = { query: from, queries: clipped(p.queries), key: from, keys: clipped(p.kvLength) }
+      f.if(
+        isShort(length),
+        () => give(short, batchHead, segmentOf(f, segment)),
+        () => other && give(other, batchHead, segment),
+      )
+    })
   })
+  return module
+}
+
+/** The dispatch of such a kernel. `pairCost`: nanoseconds for a query and a key; `matrices`: of packed keys. */
+export function segmentsDispatch(
+  { shape, code, words }: AttentionCall,
+  kernel: { name: string; emit: (code: AttentionCode) => ModuleBuilder; pairCost: number; matrices: number },
+): Dispatch {
+  const heads = shape.batch * shape.kvHeads
+  const units = heads * (code.packed ? Number(words.segments) : 1)
+  const pairs = shape.batch * shape.heads * shape.queries * Math.min(shape.keys, SHORT / 4)
+  return {
+    codeKey: codeKeyOf(kernel.name, code),
+    emit: () => kernel.emit(code),
+    wide: code.wideSimd,
+    args: attentionBlock.words({ ...words, batchHeads: heads }),
+    units,
+    // heads side by side lie side by side in memory
+    grain: Math.max(1, Math.min(4, Math.floor(units / 16))),
+    cost: pairs * kernel.pairCost,
+    localBytes: shortScratchBytes(shape.depth, kernel.matrices),
+  }
 }
 
 /** Panels of the segment's keys, or values: [D][8] each. */
@@ -207,6 +245,3 @@ export function lastSeen(c: ShortContext, s: Segment, query: I32): I32 {
 const lanesOf = [I32x4.const(0, 1, 2, 3), I32x4.const(4, 5, 6, 7)]
 /** Which of four lanes (`half` of the keys from `j` on) lie beyond the last key that is seen. */
 export const unseenLanes = (j: I32, last: I32, half: 0 | 1): I32x4 => lanesOf[half].gtS(last.sub(j).splat())
-
-/** Units that a thread takes at a time: heads side by side lie side by side in memory. */
-export const segmentGrain = (units: number): number => Math.max(1, Math.min(4, Math.floor(units / 16)))

@@ -1,24 +1,22 @@
-/** A map that is applied to each tile of a product as soon as it is computed, while it is in the cache. */
-import type { Expr } from '../../../expr.ts'
 import { expandMath } from '../../../math.ts'
 import type { Epilogue, MapKernel, Operand } from '../../../plan/kernel.ts'
 import { Address, type FunctionBuilder, type FunctionHandle, I32, type ModuleBuilder } from '../assembler.ts'
 import { countOps, type ElementOperand, emitElements } from '../codegen/elements.ts'
 import { elementCost } from '../codegen/map.ts'
+import { type MapValues, mapCode, mapKey } from '../codegen/map-code.ts'
 import {
   ArgumentWords,
   addOperand,
   addScalars,
   elementBytes,
   type LoopOperand,
-  loadScalar,
   loadSplat,
   loopOperand,
   type OperandWords,
   operandKey,
   stepOf,
 } from '../codegen/operands.ts'
-import { type Level, makeHelpers, VectorCode } from '../codegen/vector-code.ts'
+import { makeHelpers } from '../codegen/vector-code.ts'
 import { type ArgWord, byteCount, type CpuFeatures } from '../dispatch.ts'
 
 /** Bytes of a cache line. */
@@ -36,7 +34,7 @@ export const paysAsEpilogue = (map: MapKernel): boolean =>
   countOps(map.stores.map((s) => expandMath(s.value))) >= MANY_OPERATIONS
 
 export interface EpilogueCode {
-  /** What `emit` depends on. */
+  /** What `emit` depends on, to be added to the product's own key. */
   readonly key: string
   /** The arguments of the product, then those of the epilogue. */
   readonly words: readonly ArgWord[]
@@ -47,16 +45,21 @@ export interface EpilogueCode {
    * `epilogue(args, c, cStride, row, column, rows, columns)`: applies it to rows x columns of the result that lie at `c`, whose
    * first one is at `row` (of all rows of all batches) and `column`.
    */
-  emit(module: ModuleBuilder): FunctionHandle
+  emit(module: ModuleBuilder): FunctionHandle | null
 }
 
-/** `product` is the buffer of the result, `before` the arguments that precede those of the epilogue. */
+/**
+ * `product` is the buffer of the result, `before` the arguments that precede those of the epilogue. Without one, nothing is added
+ * to the product.
+ */
 export function epilogueCode(
-  { map, keepsProduct }: Epilogue,
+  epilogue: Epilogue | undefined,
   product: number,
   before: readonly ArgWord[],
   features: CpuFeatures,
 ): EpilogueCode {
+  if (!epilogue) return { key: '', words: before, elementCost: 0, keepsProduct: true, emit: () => null }
+  const { map, keepsProduct } = epilogue
   const words = new ArgumentWords(before)
   const values = map.stores.map((s) => expandMath(s.value))
   const isProduct = (o: Operand) => o.buffer === product
@@ -72,12 +75,12 @@ export function epilogueCode(
   const operands = [...loads, ...stores].map((o) => o.operand)
   const structure = { values, scalars, loads, stores, products, wide: features.wideSimd }
   return {
-    key: [
-      `&${keepsProduct}`,
-      loads.map((o, i) => (products[i] ? 'c' : operandKey(o.operand, 1))).join(),
-      map.scalars.map((s) => s.type).join(),
-      stores.map((o, i) => `${values[i].id}>${operandKey(o.operand, 1)}`).join(),
-    ].join('|'),
+    key: `&${keepsProduct}|${mapKey(
+      values,
+      map.scalars,
+      loads.map((o, i) => (products[i] ? 'c' : operandKey(o.operand, 1))),
+      stores.map((o) => operandKey(o.operand, 1)),
+    )}`,
     words: words.words,
     elementCost: elementCost(values, operands.slice(0, loads.length), operands.slice(loads.length)),
     keepsProduct,
@@ -85,10 +88,7 @@ export function epilogueCode(
   }
 }
 
-interface Structure {
-  readonly values: readonly Expr[]
-  readonly scalars: readonly number[]
-  readonly loads: readonly OperandWords[]
+interface Structure extends MapValues {
   readonly stores: readonly OperandWords[]
   /** Which loads are the product. */
   readonly products: readonly boolean[]
@@ -108,12 +108,7 @@ function emitEpilogue(module: ModuleBuilder, s: Structure): FunctionHandle {
   }
   return module.function(null, parameters, (f, p) => {
     const { args } = p
-    const levelOf = (leaf: Expr): Level => {
-      if (leaf.op === 'const' || leaf.op === 'scalar') return 0
-      return stepOf(s.loads[leaf.value].operand.strides[1]) === 'broadcast' ? 1 : 2
-    }
-    const code = new VectorCode(f, helpers, s.values, levelOf, s.wide)
-    code.hoist(0, (e) => loadScalar(args, s.scalars[e.value], e))
+    const code = mapCode(f, helpers, args, s, s.wide)
     const operands = [...s.loads, ...s.stores]
     const strides = operands.map((o, i) =>
       s.products[i] ? p.cStride : f.let(args.loadAddress(o.strides[0])),

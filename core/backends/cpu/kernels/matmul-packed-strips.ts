@@ -9,13 +9,12 @@ import { type CpuFeatures, type Dispatch, type LowerContext, scratch, shifted } 
 import { argumentBlock, ceilDiv, operandAddress } from './arguments.ts'
 import { type EpilogueCode, epilogueCode } from './matmul-epilogue.ts'
 import { emitPackPanel, emitPackRuns, PANEL_A, panelWidth } from './matmul-pack.ts'
-import { packDispatch } from './matmul-packing.ts'
+import { LARGEST_PACKED, packDispatch } from './matmul-packing.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
-import { emitTile, kBlockOf, TILE_SCRATCH, TILE_ZEROS } from './matmul-tile.ts'
+import { emitTile, kBlockOf, TILE_ROWS, TILE_SCRATCH, TILE_ZEROS } from './matmul-tile.ts'
 
-/** Columns of a strip, and rows of a that go through it at a time: both stay in the second-level cache. */
+/** Columns of a strip. */
 const STRIP = 64
-const TILE_ROWS = 16 * PANEL_A
 const LARGEST_K = 4096
 /** Wider strips with an epilogue: longer runs of the operands that it reads and writes beside the product. */
 const EPILOGUE_STRIP = 128
@@ -25,8 +24,6 @@ const TILE_BYTES = TILE_ROWS * EPILOGUE_STRIP * 4
 /** Rows of a unit at least, so that packing the strip does not show, and units at least, where there are rows. */
 const LEAST_ROWS = 192
 const LEAST_UNITS = 12
-/** Bytes of packed panels of a at a time. */
-const LARGEST_PACKED = 16 << 20
 
 const block = argumentBlock({
   a: 'address',
@@ -49,15 +46,15 @@ const block = argumentBlock({
 type Parameters = ReturnType<typeof block.read>
 
 /** Unit: a strip of columns for some rows. */
-function emitPackedStrips(dtype: DType, features: CpuFeatures, epilogue: EpilogueCode | null): ModuleBuilder {
+function emitPackedStrips(dtype: DType, features: CpuFeatures, epilogue: EpilogueCode): ModuleBuilder {
   const module = new ModuleBuilder(features)
   const width = panelWidth(features)
   const bytes = dtypeInfo(dtype).deviceBytes
   const packPanel = emitPackPanel(module, width, dtype)
   const packRuns = emitPackRuns(module, width, dtype)
   const tile = emitTile(module, width)
-  const finish = epilogue?.emit(module)
-  const isStored = epilogue?.keepsProduct ?? true
+  const finish = epilogue.emit(module)
+  const isStored = epilogue.keepsProduct
   const tileBytes = isStored ? 0 : TILE_BYTES
 
   /** [block of K][panel][k][width]. */
@@ -172,18 +169,18 @@ export function lowerPackedStrips(p: MatmulProblem, ctx: LowerContext, epilogue?
       kStride,
       cStride: p.n * 4,
     })
-    const code = epilogue ? epilogueCode(epilogue, p.c.buffer, words, features) : null
-    const tileBytes = code?.keepsProduct === false ? TILE_BYTES : 0
+    const code = epilogueCode(epilogue, p.c.buffer, words, features)
+    const tileBytes = code.keepsProduct ? 0 : TILE_BYTES
     dispatches.push(
       packDispatch(p, features, { operand: 'a', first, rows, firstBatch: 0, batches: 1, to: packed }),
       {
-        codeKey: `matmul.packedStrips.${p.b.dtype}.${features.relaxedSimd}.${features.wideSimd}${code?.key ?? ''}`,
+        codeKey: `matmul.packedStrips.${p.b.dtype}.${features.relaxedSimd}.${features.wideSimd}${code.key}`,
         wide: features.wideSimd,
         emit: () => emitPackedStrips(p.b.dtype, features, code),
-        args: code?.words ?? words,
+        args: code.words,
         units: strips * ceilDiv(rows, unitRows),
         grain: 1,
-        cost: rows * p.n * ((2 * p.k) / 100 + (code?.elementCost ?? 0)),
+        cost: rows * p.n * ((2 * p.k) / 100 + code.elementCost),
         localBytes: TILE_SCRATCH + tileBytes + stripColumns * p.k * 4,
       },
     )

@@ -17,17 +17,14 @@ import {
 import { argumentBlock, ceilDiv, operandAddress } from './arguments.ts'
 import { type EpilogueCode, epilogueCode } from './matmul-epilogue.ts'
 import { PANEL_A, panelWidth } from './matmul-pack.ts'
-import { packDispatch } from './matmul-packing.ts'
+import { LARGEST_PACKED, packDispatch } from './matmul-packing.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
-import { emitTile, kBlockOf, TILE_SCRATCH, TILE_ZEROS } from './matmul-tile.ts'
+import { emitTile, kBlockOf, TILE_ROWS, TILE_SCRATCH, TILE_ZEROS } from './matmul-tile.ts'
 
-/** A tile: its panels of a (147 KiB at K = 384) and of b fit the second-level cache. */
-const TILE_ROWS = 16 * PANEL_A
+/** Columns of a tile. */
 const TILE_COLUMNS = 64
 /** With an epilogue: longer runs of the operands that it reads and writes beside the tile. */
 const EPILOGUE_COLUMNS = 256
-/** Bytes of packed panels of one operand at a time; larger products are cut along N, M or the batch. */
-const LARGEST_PACKED = 16 << 20
 
 const tileBlock = argumentBlock({
   a: 'address',
@@ -55,12 +52,12 @@ const tileBlock = argumentBlock({
 const TILE_BYTES = TILE_ROWS * EPILOGUE_COLUMNS * 4
 
 /** Unit: one tile of one batch. */
-function emitTiles(features: CpuFeatures, epilogue: EpilogueCode | null): ModuleBuilder {
+function emitTiles(features: CpuFeatures, epilogue: EpilogueCode): ModuleBuilder {
   const module = new ModuleBuilder(features)
   const width = panelWidth(features)
   const tile = emitTile(module, width)
-  const finish = epilogue?.emit(module)
-  const isStored = epilogue?.keepsProduct ?? true
+  const finish = epilogue.emit(module)
+  const isStored = epilogue.keepsProduct
   module.function(
     'run',
     { args: Address, start: I32, end: I32, local: Address },
@@ -204,16 +201,16 @@ function tilesDispatch(
     firstColumn: columns.first,
     rowsPerBatch: p.m,
   })
-  const code = epilogue ? epilogueCode(epilogue, p.c.buffer, words, features) : null
+  const code = epilogueCode(epilogue, p.c.buffer, words, features)
   const elements = batch.count * rows.count * columns.count
   return {
-    codeKey: `matmul.tiles${width}.${features.relaxedSimd}${code?.key ?? ''}`,
+    codeKey: `matmul.tiles${width}.${features.relaxedSimd}${code.key}`,
     wide: features.wideSimd,
     emit: () => emitTiles(features, code),
-    args: code?.words ?? words,
+    args: code.words,
     units: batch.count * tilesM * tilesN,
     grain: 1,
-    cost: elements * ((2 * p.k) / 50 + (code?.elementCost ?? 0)),
-    localBytes: TILE_SCRATCH + (code?.keepsProduct === false ? TILE_BYTES : 0),
+    cost: elements * ((2 * p.k) / 50 + code.elementCost),
+    localBytes: TILE_SCRATCH + (code.keepsProduct ? 0 : TILE_BYTES),
   }
 }

@@ -8,6 +8,8 @@ import { emitPackPanel, emitPackRuns, PANEL_A, panelWidth } from './matmul-pack.
 import type { MatmulProblem } from './matmul-problem.ts'
 import { kBlockOf } from './matmul-tile.ts'
 
+/** Bytes of packed panels of one operand at a time: larger products are cut along N, M or the batch. */
+export const LARGEST_PACKED = 16 << 20
 /** Panels that are packed together: at most so many bytes of a row are read at once. */
 const GROUP_BYTES = 256
 

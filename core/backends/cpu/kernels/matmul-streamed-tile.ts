@@ -2,6 +2,9 @@
 import { dtypeInfo } from '../../../dtype.ts'
 import { Address, F32x4, type FunctionHandle, I32, I32x4, type ModuleBuilder } from '../assembler.ts'
 
+/** Rows of a up to which packing all of b for them does not pay. */
+export const MOST_STREAMED_ROWS = 128
+
 /** What the code depends on. */
 export interface StreamedCode {
   readonly dtype: 'float32' | 'bfloat16'

@@ -7,14 +7,18 @@ import { type DType, dtypeInfo } from '../../../dtype.ts'
 import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import { type Dispatch, type LowerContext, scratch } from '../dispatch.ts'
 import { argumentBlock, ceilDiv, operandAddress } from './arguments.ts'
-import { packRows } from './matmul-packing.ts'
+import { LARGEST_PACKED, packRows } from './matmul-packing.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
-import { emitRowsTile, emitScatter, type StreamedCode, tileOf } from './matmul-streamed-tile.ts'
+import {
+  emitRowsTile,
+  emitScatter,
+  MOST_STREAMED_ROWS,
+  type StreamedCode,
+  tileOf,
+} from './matmul-streamed-tile.ts'
 
 /** Rows of a block: their packed panels stay in the second-level cache while rows of b pass. */
 const BLOCK_BYTES = 384 << 10
-/** More bytes of packed panels go to the general product, which cuts them. */
-const LARGEST_PACKED = 16 << 20
 /** Columns of the result from a row of a tile to the next: a line of the cache, which no other thread then writes. */
 const APART = 16
 const APART_FEW = 8
@@ -102,7 +106,7 @@ export const isStreamed = (p: MatmulProblem): boolean =>
   p.b.strides.at(-2) === 1 &&
   p.n >= 12 &&
   p.m >= 5 &&
-  p.m <= 128 &&
+  p.m <= MOST_STREAMED_ROWS &&
   p.k > 0 &&
   p.m * p.k * 4 <= LARGEST_PACKED
 

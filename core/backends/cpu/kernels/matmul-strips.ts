@@ -10,7 +10,7 @@ import { argumentBlock, ceilDiv, operandAddress } from './arguments.ts'
 import { loadFour } from './elements.ts'
 import { emitPackPanel, type PanelWidth, panelWidth } from './matmul-pack.ts'
 import type { MatmulProblem } from './matmul-problem.ts'
-import { emitRowsTile } from './matmul-streamed-tile.ts'
+import { emitRowsTile, MOST_STREAMED_ROWS } from './matmul-streamed-tile.ts'
 
 /** Rows of a tile, and of one for what is left over: 6 are faster by the row. */
 const HEIGHT = 6
@@ -136,7 +136,7 @@ export const isInStrips = (p: MatmulProblem): boolean =>
   p.a.strides.at(-1) === 1 &&
   p.b.strides.at(-1) === 1 &&
   p.m >= (p.b.dtype === 'float32' ? FEWEST : HEIGHT) &&
-  p.m <= 128 &&
+  p.m <= MOST_STREAMED_ROWS &&
   p.n >= 2 * STRIP &&
   p.k > 0 &&
   p.k <= 4096

@@ -2,6 +2,8 @@ import { Address, type FunctionHandle, I32, type ModuleBuilder } from '../assemb
 import { emitMicroKernel } from './matmul-microkernel.ts'
 import { PANEL_A, type PanelWidth } from './matmul-pack.ts'
 
+/** Rows of a tile: their panels (147 KiB at K = 384) and some of b fit the second-level cache. */
+export const TILE_ROWS = 16 * PANEL_A
 /** Bytes of zeros at the start of the thread-local scratch of `tile`: one row of the widest tile. */
 export const TILE_ZEROS = 16 * 4
 /** Bytes of thread-local scratch that `tile` uses: the zeros, and a tile for the edges. */

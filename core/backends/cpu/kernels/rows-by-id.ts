@@ -1,14 +1,15 @@
 /** Rows of a table by number, and the gradient of that: rows added up by number. */
 import { type DType, dtypeInfo } from '../../../dtype.ts'
-import type { CallKernel } from '../../../plan/kernel.ts'
+import type { CallKernel, CallOperand } from '../../../plan/kernel.ts'
 import { Address, I32, ModuleBuilder } from '../assembler.ts'
 import type { Dispatch } from '../dispatch.ts'
 import { argumentBlock, ceilDiv, grainOf, operandAddress } from './arguments.ts'
 import { loadFour, loadOne } from './elements.ts'
 import { RowLoops } from './row-loops.ts'
 
-const gatherBlock = argumentBlock({
-  table: 'address',
+/** For kernels that take one row an id. */
+const rowsBlock = argumentBlock({
+  from: 'address',
   ids: 'address',
   to: 'address',
   tableRows: 'i32',
@@ -20,14 +21,14 @@ function emitGatherRows(dtype: DType): ModuleBuilder {
   const module = new ModuleBuilder()
   const bytes = dtypeInfo(dtype).deviceBytes
   module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
-    const p = gatherBlock.read(f, args)
+    const p = rowsBlock.read(f, args)
     f.for(start, end, 1, (row) => {
       const id = f.let(p.ids.at(row, 4).load())
       const to = f.let(p.to.at(row.mul(p.columns), 4))
       f.if(
         id.ltU(p.tableRows),
         () => {
-          const from = f.let(p.table.at(id.mul(p.columns), bytes))
+          const from = f.let(p.from.at(id.mul(p.columns), bytes))
           if (dtype === 'float32') {
             f.memoryCopy(to, from, Address.of(p.columns).shl(2))
             return
@@ -53,42 +54,42 @@ function emitGatherRows(dtype: DType): ModuleBuilder {
   return module
 }
 
-export function lowerGatherRows(kernel: CallKernel): Dispatch[] {
-  const [table, ids] = kernel.inputs
+/** `table` is the operand whose rows the ids number. */
+function rowsDispatch(
+  kernel: CallKernel,
+  table: CallOperand,
+  code: Pick<Dispatch, 'codeKey' | 'emit'>,
+): Dispatch {
+  const [from, ids] = kernel.inputs
   const [tableRows, columns] = table.shape
   const units = ids.shape.reduce((a, b) => a * b, 1)
   const unitCost = columns / 4 + 10
-  return [
-    {
-      codeKey: `gatherRows.${table.dtype}`,
-      emit: () => emitGatherRows(table.dtype),
-      args: gatherBlock.words({
-        table: operandAddress(table),
-        ids: operandAddress(ids),
-        to: operandAddress(kernel.outputs[0]),
-        tableRows,
-        columns,
-      }),
-      units,
-      grain: grainOf(units, unitCost),
-      cost: units * unitCost,
-    },
-  ]
+  return {
+    ...code,
+    args: rowsBlock.words({
+      from: operandAddress(from),
+      ids: operandAddress(ids),
+      to: operandAddress(kernel.outputs[0]),
+      tableRows,
+      columns,
+    }),
+    units,
+    grain: grainOf(units, unitCost),
+    cost: units * unitCost,
+  }
 }
 
-const putBlock = argumentBlock({
-  from: 'address',
-  ids: 'address',
-  to: 'address',
-  tableRows: 'i32',
-  columns: 'i32',
-})
+export function lowerGatherRows(kernel: CallKernel): Dispatch[] {
+  const [table] = kernel.inputs
+  const emit = () => emitGatherRows(table.dtype)
+  return [rowsDispatch(kernel, table, { codeKey: `gatherRows.${table.dtype}`, emit })]
+}
 
 /** Unit: one row of the source. */
 function emitPutRows(): ModuleBuilder {
   const module = new ModuleBuilder()
   module.function('run', { args: Address, start: I32, end: I32 }, (f, { args, start, end }) => {
-    const p = putBlock.read(f, args)
+    const p = rowsBlock.read(f, args)
     const rowBytes = f.let(Address.of(p.columns).shl(2))
     f.for(start, end, 1, (row) => {
       const id = f.let(p.ids.at(row, 4).load())
@@ -98,28 +99,9 @@ function emitPutRows(): ModuleBuilder {
   return module
 }
 
-export function lowerPutRows(kernel: CallKernel): Dispatch[] {
-  const [from, ids] = kernel.inputs
-  const [tableRows, columns] = kernel.outputs[0].shape
-  const units = ids.shape.reduce((a, b) => a * b, 1)
-  const unitCost = columns / 4 + 10
-  return [
-    {
-      codeKey: 'putRows',
-      emit: emitPutRows,
-      args: putBlock.words({
-        from: operandAddress(from),
-        ids: operandAddress(ids),
-        to: operandAddress(kernel.outputs[0]),
-        tableRows,
-        columns,
-      }),
-      units,
-      grain: grainOf(units, unitCost),
-      cost: units * unitCost,
-    },
-  ]
-}
+export const lowerPutRows = (kernel: CallKernel): Dispatch[] => [
+  rowsDispatch(kernel, kernel.outputs[0], { codeKey: 'putRows', emit: emitPutRows }),
+]
 
 const scatterBlock = argumentBlock({
   from: 'address',
