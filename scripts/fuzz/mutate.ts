@@ -42,15 +42,7 @@ type Mutation = (bytes: Uint8Array, random: () => number, other: Uint8Array) => 
 
 const place = (length: number, random: () => number): number => Math.floor(random() * length)
 
-const join = (...parts: Uint8Array[]): Uint8Array => {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
-}
+const join = (...parts: Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts))
 
 /** A part of `bytes`, mostly a short one. */
 function range(bytes: Uint8Array, random: () => number): [begin: number, end: number] {
